@@ -1,0 +1,1 @@
+"""The command line of ser-edge. No numerics live here."""

@@ -1,0 +1,28 @@
+"""Fixtures that more than one package's tests use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def find_corpora() -> Path | None:
+    """The folder of recordings: $SER_EDGE_CORPORA, else ../shared/corpora beside the checkout."""
+    named = os.environ.get("SER_EDGE_CORPORA")
+    candidates = [Path(named)] if named else [ROOT.parent / "shared" / "corpora"]
+    return next((folder for folder in candidates if folder.is_dir()), None)
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The four corpora; their licences forbid shipping them, so a checkout alone lacks them."""
+    folder = find_corpora()
+    if folder is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI needs the recordings: set SER_EDGE_CORPORA")
+        pytest.skip("no recordings: neither $SER_EDGE_CORPORA nor ../shared/corpora is there")
+    return folder

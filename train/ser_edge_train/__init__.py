@@ -1,0 +1,1 @@
+"""Training: corpora, protocols, Keras networks, fits and honest reports."""
