@@ -100,7 +100,8 @@ class FrontEndSpec:
             if not isinstance(features, list | tuple):
                 raise SpecError("front end: features: a list of tables is expected")
             values["features"] = tuple(_feature_from_dict(feature) for feature in features)
-        return _build(cls, values, "front end")
+        spec: FrontEndSpec = _build(cls, values, "front end")
+        return spec
 
     @classmethod
     def from_json(cls, text: str) -> FrontEndSpec:
@@ -212,7 +213,8 @@ def _feature_from_dict(values: Any) -> Feature:
         )
     values = dict(values)
     kind = values.pop("kind")
-    return _build(FEATURES[kind], values, f"front end: feature {kind}")
+    feature: Feature = _build(FEATURES[kind], values, f"front end: feature {kind}")
+    return feature
 
 
 def _build(cls: type[Any], values: dict[str, Any], where: str) -> Any:
