@@ -57,3 +57,163 @@ class MissingExtra(SerEdgeError):
         super().__init__(
             f"{what} needs packages that are not installed; run: pip install 'ser-edge[{extra}]'"
         )
+
+
+# Audio: what load_audio, decode_wav and the resampler refuse.
+
+
+class MissingFile(FileError):
+    """No file has this name."""
+
+
+class UnreadableFile(FileError):
+    """The file is there, but the system does not let it be read, or it is a folder."""
+
+
+class NotAudio(FileError):
+    """The bytes are no audio format that is read here, or contradict themselves."""
+
+
+class EmptyAudio(FileError):
+    """The file holds not a single sample."""
+
+
+class TruncatedAudio(FileError):
+    """The file ends before the audio that it declares does."""
+
+
+class NonFiniteAudio(FileError):
+    """Samples are NaN, infinite or far beyond any audio scale."""
+
+
+class MissingDecoder(FileError):
+    """The format needs soundfile and libsndfile, which are not there."""
+
+
+class SampleRateError(SerEdgeError, ValueError):
+    """A sample rate that no recording has.
+
+    Args:
+        rate: The rate given, in Hz.
+        lowest: The lowest that is taken, in Hz.
+        highest: The highest that is taken, in Hz.
+    """
+
+    def __init__(self, rate: object, lowest: int, highest: int) -> None:
+        super().__init__(
+            f"a sample rate of {rate} Hz cannot be used; give whole Hz from {lowest} to {highest}"
+        )
+
+
+# --- model files: each rule of the format is a class, with a test of the same name ---
+
+
+class ModelFileError(FileError):
+    """A file that cannot be used as a model."""
+
+    default_hint = "it was damaged or changed: copy it again from where it came from"
+
+    def __init__(self, path: PathOrName, fault: str, hint: str | None = None) -> None:
+        super().__init__(path, fault, hint or self.default_hint)
+
+
+class UnreadableModel(ModelFileError):
+    """The file is missing, is a folder, or may not be read."""
+
+    default_hint = "name the .tflite file of a model"
+
+
+class ModelTooLarge(ModelFileError):
+    """The file, its zip or a member of it exceeds the format's limit."""
+
+    default_hint = "it is not a model that ser-edge wrote; see: ser-edge convert --help"
+
+
+class NotAModel(ModelFileError):
+    """The bytes are not a TFLite flatbuffer at all."""
+
+    default_hint = "name a .tflite file that ser-edge convert wrote"
+
+
+class NoMetadata(ModelFileError):
+    """A TFLite model without ser-edge's metadata at its end."""
+
+    default_hint = "convert it from its training run with: ser-edge convert RUN"
+
+    def __init__(self, path: PathOrName) -> None:
+        super().__init__(path, "a plain .tflite without ser-edge metadata")
+
+
+class ZipNotCanonical(ModelFileError):
+    """The appended zip differs from the one zip that its members can have."""
+
+
+class UnexpectedMember(ModelFileError):
+    """The appended zip holds other members than the format's, or in another order."""
+
+
+class MetadataInvalid(ModelFileError):
+    """``ser_edge.json`` is not JSON, or a field is unknown, missing or ill-typed."""
+
+
+class UnknownFormatVersion(ModelFileError):
+    """The file was written in a later version of the format."""
+
+    default_hint = "update with: pip install -U ser-edge"
+
+
+class LabelsMismatch(ModelFileError):
+    """``labels.txt`` says other labels than ``ser_edge.json``."""
+
+
+class FlatbufferDigestMismatch(ModelFileError):
+    """The TFLite bytes are not the ones that were packed."""
+
+
+class SpecTensorMismatch(ModelFileError):
+    """Front end, normaliser or labels do not fit the graph's tensors."""
+
+    default_hint = "convert the model again from its training run with: ser-edge convert RUN"
+
+
+class GoldenInvalid(ModelFileError):
+    """``golden.npz`` cannot be read or does not fit the model."""
+
+
+# --- interpreters ---
+
+
+class InterpreterError(SerEdgeError):
+    """A TFLite interpreter could not be had, or did not run the model."""
+
+
+class UnknownInterpreter(InterpreterError):
+    """An interpreter was named that is none."""
+
+    exit_code = 2
+
+
+class NoInterpreter(InterpreterError):
+    """No TFLite interpreter that works is installed, or not the one that was named."""
+
+
+class ModelRejected(InterpreterError):
+    """The interpreter refused the graph."""
+
+
+class UnsupportedTensors(InterpreterError):
+    """The graph's inputs and outputs are not one batch of one of a type that we feed."""
+
+
+class DelegateFailed(InterpreterError):
+    """The delegate's library could not be loaded or did not take the graph."""
+
+
+class InvokeFailed(InterpreterError):
+    """The interpreter stopped while it ran the graph."""
+
+
+class InvalidThreads(InterpreterError):
+    """A number of threads that no interpreter takes."""
+
+    exit_code = 2
