@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ser_edge_runtime.front_end.spec import FrontEndSpec
 
-BLOCK = 32
+BLOCK = 64
 
 Array = npt.NDArray[np.float32]
 
@@ -39,11 +39,12 @@ class Framer:
     def push(self, samples: Array) -> Iterator[tuple[Array, int]]:
         """Yields every block that ``samples`` complete, as :meth:`flush` does."""
         self._samples += len(samples)
-        self._pending.append(samples)
         self._held += len(samples)
         if self._held < self._span:
+            # A copy: the caller may fill the same array again.
+            self._pending.append(samples.copy())
             return
-        held = np.concatenate(self._pending)
+        held = np.concatenate([*self._pending, samples])
         start = 0
         while len(held) - start >= self._span:
             yield held[start : start + self._span], BLOCK

@@ -207,12 +207,12 @@ def _canonical(values: dict[str, Any]) -> str:
 
 
 def _feature_from_dict(values: Any) -> Feature:
-    if not isinstance(values, dict) or values.get("kind") not in FEATURES:
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if not isinstance(kind, str) or kind not in FEATURES:
         raise SpecError(
             f"front end: features: each needs a kind, one of {', '.join(sorted(FEATURES))}"
         )
-    values = dict(values)
-    kind = values.pop("kind")
+    values = {name: value for name, value in values.items() if name != "kind"}
     feature: Feature = _build(FEATURES[kind], values, f"front end: feature {kind}")
     return feature
 
