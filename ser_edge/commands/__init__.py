@@ -1,1 +1,19 @@
-"""One file a command: parse, call one stage, print."""
+"""The commands, one module each: parse, call one stage, print.
+
+The table below is all that ``ser-edge --help`` needs; a command's module is
+imported when the command is called. Each module has a click command named
+``command``; its first help line is the text here.
+"""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "classify": "Name the emotion in recordings.",
+    "info": "Show what a model file holds.",
+    "doctor": "Check this machine: interpreter, audio, default model.",
+    "scan": "List the recordings of corpus folders and their faults.",
+    "recipes": "List the recipes that training knows by name.",
+    "train": "Train a recipe into a run directory.",
+    "evaluate": "Score a model or a run on labelled recordings.",
+    "convert": "Convert a run into a model file and measure what was lost.",
+}

@@ -1,0 +1,169 @@
+"""``ser-edge doctor``: is everything here that classification needs, and which of it is used."""
+
+from __future__ import annotations
+
+import platform
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import click
+
+from ser_edge.extras import EXTRAS, missing
+from ser_edge.options import interpreter_options
+from ser_edge.output import Output, output_options
+from ser_edge_runtime.errors import SerEdgeError
+
+OK, NOTE, FAILED = "ok", "note", "FAILED"
+_SIXTY_FOUR_BITS = ("aarch64", "arm64", "x86_64", "AMD64")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: The thing.
+        status: "ok", "note" (worth knowing, no fault) or "FAILED".
+        detail: What was found, and what to do about it.
+    """
+
+    name: str
+    status: str
+    detail: str
+
+
+@click.command(
+    "doctor",
+    epilog="""\b
+Examples:
+  ser-edge doctor
+  ser-edge doctor --model model.tflite --interpreter tflite-runtime
+
+Exit code 1 when a check failed.""",
+)
+@interpreter_options
+@output_options()
+def command(
+    model: str | None,
+    threads: int,
+    interpreter: str | None,
+    delegate: str | None,
+    output: Output,
+) -> int:
+    """Check this machine: interpreter, audio, default model.
+
+    Says which TFLite interpreter is used and why, which formats can be read, and whether
+    the model computes here what it computed where it was made: its golden vectors.
+    """
+    failed = 0
+    for check in _checks(model, threads, interpreter, delegate):
+        failed += check.status == FAILED
+        output.record(asdict(check), f"{check.status:<7} {check.name:<15} {check.detail}")
+    if failed:
+        output.error(f"{failed} of the checks failed; the lines that say {FAILED} tell what to do")
+    return output.exit_code
+
+
+def _checks(
+    model: str | None, threads: int, interpreter: str | None, delegate: str | None
+) -> Iterator[Check]:
+    from ser_edge_runtime import __version__
+
+    yield Check("ser-edge", OK, f"{__version__}, Python {platform.python_version()}")
+    yield check_platform(
+        platform.system(), platform.machine(), 8 * struct.calcsize("P"), sys.byteorder
+    )
+    yield _numpy()
+    yield _soundfile()
+    yield from _interpreters(interpreter)
+    yield _model(model, threads, interpreter, delegate)
+    for extra in EXTRAS:
+        lacking = missing(extra)
+        yield Check(
+            f"extra {extra}",
+            NOTE if lacking else OK,
+            f"not installed ({', '.join(lacking)}); needed for it: pip install 'ser-edge[{extra}]'"
+            if lacking
+            else "installed",
+        )
+
+
+def check_platform(system: str, machine: str, bits: int, byte_order: str) -> Check:
+    """What is known of a kind of machine; 32-bit systems have no wheels of numpy."""
+    what = f"{system} on {machine}, Python of {bits} bits"
+    if byte_order != "little":
+        return Check("platform", FAILED, f"{what}: model files need a little-endian machine")
+    if bits == 64:
+        return Check("platform", OK, what)
+    kernel = " on a 64-bit kernel" if machine in _SIXTY_FOUR_BITS else ""
+    return Check(
+        "platform",
+        NOTE,
+        f"{what}: a 32-bit system{kernel}; pip has no numpy for it: install python3-numpy and "
+        "libsndfile1 of the distribution, and tflite-runtime for Python 3.11",
+    )
+
+
+def _numpy() -> Check:
+    try:
+        import numpy
+    except ImportError as fault:
+        return Check("numpy", FAILED, f"{fault}; run: pip install numpy")
+    return Check("numpy", OK, numpy.__version__)
+
+
+def _soundfile() -> Check:
+    try:
+        import soundfile
+    except (ImportError, OSError) as fault:
+        return Check(
+            "soundfile",
+            FAILED,
+            f"{fault}; only PCM WAV can be read; run: pip install soundfile (32-bit ARM: "
+            "apt install libsndfile1)",
+        )
+    return Check("soundfile", OK, f"{soundfile.__version__}, libsndfile {soundfile.__libsndfile_version__}")
+
+
+def _interpreters(wanted: str | None) -> Iterator[Check]:
+    from ser_edge_runtime.interpreter import available_backends
+
+    used = None
+    for name, version, why_not in available_backends():
+        detail = f"{version}, not used: "
+        if why_not is not None:
+            detail, status = f"not used: {why_not}", FAILED if name == wanted else NOTE
+        elif wanted is not None and name != wanted:
+            detail, status = detail + f"{wanted} was asked for", OK
+        elif used is not None:
+            detail, status = detail + f"{used} comes first", OK
+        elif name == "tensorflow" and wanted is None:
+            # Importing it takes seconds, so it is never taken by itself.
+            detail, status = detail + "only if asked for with --interpreter tensorflow", OK
+        else:
+            used, status = name, OK
+            detail = f"{version}, used: {'asked for' if wanted else 'the first that works'}"
+        yield Check(name, status, detail)
+
+
+def _model(model: str | None, threads: int, interpreter: str | None, delegate: str | None) -> Check:
+    from ser_edge_runtime.classifier import Classifier
+    from ser_edge_runtime.golden import verify_golden
+
+    try:
+        classifier = Classifier.load(
+            model, threads=threads, interpreter=interpreter, delegate=delegate
+        )
+        report = verify_golden(classifier.model_file, classifier)
+    except SerEdgeError as fault:
+        return Check("model", FAILED, str(fault))
+    found = (
+        f"features off by {report.feature_difference:.1e} of their range, probabilities by "
+        f"{report.probability_difference:.1e} (allowed: {report.tolerance:.1e})"
+    )
+    name = classifier.model_file.name
+    if not report.passed:
+        return Check("model", FAILED, f"{name}: {found}; try another --interpreter and report it")
+    return Check("model", OK, f"{name}: golden vectors hold: {found}")

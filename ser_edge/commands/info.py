@@ -1,0 +1,132 @@
+"""``ser-edge info``: what a model file says of itself."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ser_edge.describe import describe_front_end
+from ser_edge.output import Output, output_options
+
+if TYPE_CHECKING:
+    from ser_edge_runtime.model_file import Metadata, TensorInfo
+
+_HEADING = 14
+
+
+@click.command(
+    "info",
+    epilog="""\b
+Examples:
+  ser-edge info
+  ser-edge info model.tflite --json""",
+)
+@click.argument("model", required=False)
+@output_options()
+def command(model: str | None, output: Output) -> int:
+    """Show what a model file holds.
+
+    Labels, front end, tensors, measured scores and their protocol, digests of the data it
+    was made from, licence and intended use. Without MODEL, the default model's.
+    """
+    from ser_edge_runtime.model_file import default_model_path, read_model_file
+
+    path = Path(model) if model is not None else default_model_path()
+    metadata = read_model_file(path).metadata
+    size = path.stat().st_size
+    output.record(_values(path, size, metadata))
+    for heading, lines in _sections(path, size, metadata):
+        for number, line in enumerate(lines):
+            output.text(f"{'' if number else heading:<{_HEADING}}{line}")
+    return output.exit_code
+
+
+def _values(path: Path, size: int, metadata: Metadata) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "bytes": size,
+        "name": metadata.name,
+        "format_version": metadata.format_version,
+        "labels": list(metadata.labels),
+        "front_end": metadata.front_end.to_dict(),
+        "front_end_sha256": metadata.front_end.digest,
+        "temperature": metadata.temperature,
+        "input": _tensor_values(metadata.input),
+        "output": _tensor_values(metadata.output),
+        "target": metadata.target,
+        "variant": metadata.variant,
+        "flatbuffer_sha256": metadata.flatbuffer_sha256,
+        "provenance": _plain(metadata.provenance),
+        "scores": _plain(metadata.scores),
+        "licence": metadata.licence,
+        "intended_use": metadata.intended_use,
+    }
+
+
+def _tensor_values(tensor: TensorInfo) -> dict[str, Any]:
+    return {
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "scale": tensor.scale,
+        "zero_point": tensor.zero_point,
+    }
+
+
+def _sections(path: Path, size: int, metadata: Metadata) -> Iterator[tuple[str, list[str]]]:
+    yield "model", [metadata.name]
+    yield "file", [f"{path} ({size / 1000:.0f} KB, format {metadata.format_version})"]
+    yield "variant", [f"{metadata.variant}, made for {metadata.target}"]
+    yield "labels", [", ".join(metadata.labels)]
+    yield "front end", describe_front_end(metadata.front_end)
+    yield "input", [_tensor_words(metadata.input)]
+    yield "output", [f"{_tensor_words(metadata.output)}, temperature {metadata.temperature:.3g}"]
+    yield "scores", list(_tree(metadata.scores)) or ["none recorded"]
+    yield "provenance", list(_tree(metadata.provenance)) or ["none recorded"]
+    yield "flatbuffer", [f"sha256 {metadata.flatbuffer_sha256}"]
+    yield "licence", _wrap(metadata.licence)
+    yield "intended use", _wrap(metadata.intended_use)
+
+
+def _tensor_words(tensor: TensorInfo) -> str:
+    words = f"{tensor.dtype} {' x '.join(map(str, tensor.shape))}"
+    if tensor.scale:
+        words += f" (scale {tensor.scale:g}, zero point {tensor.zero_point})"
+    return words
+
+
+def _wrap(text: str) -> list[str]:
+    return [line for part in text.splitlines() for line in textwrap.wrap(part, 80) or [""]]
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with read-only mappings and tuples as JSON has them."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _tree(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """Nested values as indented lines; numbers shortened to what a person reads."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield f"{indent}{key}"
+            yield from _tree(value, indent + "  ")
+        else:
+            yield f"{indent}{key}: {_words(value)}"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_words(item) for item in value)
+    return str(value)

@@ -1,0 +1,34 @@
+"""Whether the packages that a command needs are installed, found out before work starts."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from ser_edge_runtime.errors import MissingExtra
+
+EXTRAS = {
+    "train": ("tensorflow", "keras", "sklearn", "matplotlib", "jinja2", "pydantic", "tomli_w"),
+    "convert": ("tensorflow", "keras", "flatbuffers", "pydantic"),
+    "mic": ("sounddevice",),
+}
+"""For each extra the modules that it brings and that commands import."""
+
+
+def missing(extra: str) -> list[str]:
+    """The modules of ``extra`` that are not installed; nothing is imported."""
+    return [module for module in EXTRAS[extra] if find_spec(module) is None]
+
+
+def need(extra: str, what: str, *modules: str) -> None:
+    """Stops a command that lacks what it will import.
+
+    Args:
+        extra: The extra of ser-edge that brings the modules.
+        what: The command's work, as "training".
+        modules: Those that are needed; by default all of the extra's.
+
+    Raises:
+        MissingExtra: One of them is not installed; says the command that installs it.
+    """
+    if any(find_spec(module) is None for module in modules or EXTRAS[extra]):
+        raise MissingExtra(what, extra)

@@ -1,0 +1,81 @@
+"""Which recordings a command's arguments name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ser_edge_runtime.errors import FileError, SerEdgeError
+
+STDIN = "-"
+
+
+class UnreadableFolder(FileError):
+    """A folder that may not be listed."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, f"the folder cannot be read ({reason})", "check its permissions")
+
+
+class NoRecordings(FileError):
+    """A folder without a single audio file."""
+
+    def __init__(self, path: str, suffixes: Iterable[str]) -> None:
+        super().__init__(
+            path, f"the folder holds no recording ({' '.join(suffixes)})", "name another folder"
+        )
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording to read.
+
+    Attributes:
+        path: The file as the user would write it, or ``-`` for standard input.
+        fault: Why there is nothing to read at ``path``; None for a file.
+    """
+
+    path: str
+    fault: SerEdgeError | None = None
+
+
+def find_recordings(paths: Iterable[str]) -> Iterator[Recording]:
+    """The recordings that ``paths`` name, folders searched at any depth in the order of names.
+
+    A folder that cannot be listed or holds no recording comes as a
+    :class:`Recording` with its fault. A file that is named itself is taken
+    whatever its suffix. Links to folders are not followed.
+    """
+    for path in paths:
+        if path != STDIN and Path(path).is_dir():
+            yield from _search(path)
+        else:
+            yield Recording(path)
+
+
+def _search(folder: str) -> list[Recording]:
+    from ser_edge_runtime.audio import AUDIO_SUFFIXES
+
+    faults: list[OSError] = []
+    found = []
+    for where, folders, files in os.walk(folder, onerror=faults.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(where, name)
+            hidden = name.startswith(".")
+            if not hidden and path.suffix.lower() in AUDIO_SUFFIXES and _is_regular(path):
+                found.append(Recording(str(path)))
+    for fault in faults:
+        where = os.fsdecode(fault.filename)
+        found.append(Recording(where, UnreadableFolder(where, fault.strerror or "unknown")))
+    return found or [Recording(folder, NoRecordings(folder, AUDIO_SUFFIXES))]
+
+
+def _is_regular(path: Path) -> bool:
+    """False for pipes and devices, which could block for ever; unreadable ones are kept."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True

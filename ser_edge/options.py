@@ -1,0 +1,91 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+INTERPRETERS = ("ai-edge-litert", "tflite-runtime", "tensorflow")
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4 alone
+    """A length of time in seconds, above 0 and at most an hour."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Reads ``value``; anything but a number in range is a usage error."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds <= 3600:
+            self.fail(f"{value!r} is not a number of seconds above 0, at most 3600", param, ctx)
+        return seconds
+
+
+class OutFile(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4 alone
+    """A file to write, in a folder that is there: known before work of minutes begins."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Reads ``value``; a folder, or a file in a folder that is missing, is a usage error."""
+        path = Path(value)
+        if path.is_dir():
+            self.fail(f"{path} is a folder; name a file in it", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"the folder of {path} does not exist; create it first", param, ctx)
+        return path
+
+
+def workers_option(function: Function) -> Function:
+    """Adds ``--workers``."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(1, 256),
+        help="Recordings to decode at a time; by default one a core.",
+    )(function)
+
+
+def model_option(function: Function) -> Function:
+    """Adds ``--model``."""
+    return click.option(
+        "--model", metavar="FILE", help="Model file to use instead of the default model."
+    )(function)
+
+
+def interpreter_options(function: Function) -> Function:
+    """Adds ``--model``, ``--threads``, ``--interpreter`` and ``--delegate``."""
+    for option in (
+        click.option(
+            "--delegate",
+            metavar="LIBRARY",
+            help="Shared library of an accelerator's delegate, as libedgetpu.so.1.",
+        ),
+        click.option(
+            "--interpreter",
+            type=click.Choice(INTERPRETERS),
+            envvar="SER_EDGE_INTERPRETER",
+            show_envvar=True,
+            help="Interpreter to run the model with; by default the first that is installed.",
+        ),
+        click.option(
+            "--threads",
+            type=click.IntRange(1, 256),
+            default=1,
+            show_default=True,
+            help="Threads of the interpreter.",
+        ),
+        model_option,
+    ):
+        function = option(function)
+    return function
