@@ -114,12 +114,16 @@ def fault_of(clip: Clip) -> str | None:
     for column, value in zip(COLUMNS, clip.row(), strict=True):
         if not is_plain(value):
             return f"{column} {quoted(value)} holds control characters"
-        if value != value.strip():
-            return f"{column} {quoted(value)} begins or ends with a space"
     checks = (
         (bool(clip.corpus), "corpus", clip.corpus, "empty"),
         (bool(clip.stem), "stem", clip.stem, "empty"),
         (bool(clip.speaker), "speaker", clip.speaker, "empty"),
+        (
+            clip.speaker == clip.speaker.strip() or not clip.speaker_known,
+            "speaker",
+            clip.speaker,
+            "a name that begins or ends with a space",
+        ),
         (is_inside(clip.path), "path", clip.path, "not a path below the manifest's root"),
         (clip.sex in SEXES, "sex", clip.sex, "not female, male or empty"),
         (bool(_LABEL.fullmatch(clip.emotion)), "emotion", clip.emotion, "not a lower-case word"),
