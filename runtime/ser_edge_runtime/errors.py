@@ -141,7 +141,7 @@ class NoMetadata(ModelFileError):
     default_hint = "convert it from its training run with: ser-edge convert RUN"
 
     def __init__(self, path: PathOrName) -> None:
-        super().__init__(path, "a plain .tflite without ser-edge metadata")
+        super().__init__(path, "a plain .tflite without ser-edge metadata, or one cut short")
 
 
 class ZipNotCanonical(ModelFileError):
@@ -215,5 +215,11 @@ class InvokeFailed(InterpreterError):
 
 class InvalidThreads(InterpreterError):
     """A number of threads that no interpreter takes."""
+
+    exit_code = 2
+
+
+class WindowError(SerEdgeError, ValueError):
+    """Windows of a length or a step that cannot be cut."""
 
     exit_code = 2
