@@ -169,6 +169,12 @@ def test_a_pipe_of_unknown_length_is_read_to_the_end(length, riff):
     np.testing.assert_array_equal(decode_wav(data, "-")[0], mean(pcm16(NOISE[:, 0]))[0])
 
 
+@pytest.mark.parametrize(("length", "riff"), [(0xFFFFFFFF, 0xFFFFFFFF), (0, 0), (0, 36)])
+def test_a_pipe_that_was_saved_as_a_file_is_read_to_the_end(tmp_path, length, riff):
+    (tmp_path / "a.wav").write_bytes(pcm16(NOISE[:, 0], length=length, riff=riff))
+    assert len(load_audio(tmp_path / "a.wav")[0]) == len(NOISE)
+
+
 @pytest.mark.parametrize("length", [0, 0xFFFFFFFF])
 @pytest.mark.parametrize("subtype", ["ULAW", "IMA_ADPCM"])
 def test_a_coded_pipe_of_unknown_length_is_read_to_the_end(length, subtype):
