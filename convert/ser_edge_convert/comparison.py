@@ -1,0 +1,151 @@
+"""The network and its converted file on the same clips: same function, and at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge_convert.errors import ConversionMismatch
+from ser_edge_convert.variants import Variant
+from ser_edge_train import metrics
+
+Logits = npt.NDArray[np.float32]
+
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two sets of answers to the same clips are the same.
+
+    Attributes:
+        clips: How many were compared.
+        same: On how many both name the same class.
+        near_ties: On how many they differ, but one holds the two classes within
+            two quanta of its output, so that rounding decides.
+        max_difference: Largest difference of a probability.
+        mean_difference: Mean difference of the probabilities.
+    """
+
+    clips: int
+    same: int
+    near_ties: int
+    max_difference: float
+    mean_difference: float
+
+    @property
+    def share(self) -> float:
+        """Share of clips that are the same or nearly tied; 1 without clips."""
+        return (self.same + self.near_ties) / self.clips if self.clips else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a report."""
+        return {
+            "clips": self.clips,
+            "same": self.same,
+            "near_ties": self.near_ties,
+            "share": round(self.share, DIGITS),
+            "max_difference": round(self.max_difference, DIGITS),
+            "mean_difference": round(self.mean_difference, DIGITS),
+        }
+
+
+def agreement(before: Logits, after: Logits, quantum: float) -> Agreement:
+    """Compares two sets of logits (clips, classes) over all classes.
+
+    Args:
+        before: The reference.
+        after: The others, in the same order.
+        quantum: Step of the quantised output in units of a logit; 0 for floats.
+    """
+    if not len(before):
+        return Agreement(0, 0, 0, 0.0, 0.0)
+    first, second = before.argmax(axis=1), after.argmax(axis=1)
+    rows = np.arange(len(before))
+    gaps = np.minimum(
+        np.abs(before[rows, first] - before[rows, second]),
+        np.abs(after[rows, first] - after[rows, second]),
+    )
+    same = first == second
+    # The small share covers how sums round: kernels add up in different orders.
+    tied = ~same & (gaps <= 2 * quantum + 1e-5 * np.abs(before).max())
+    differences = np.abs(probabilities(before) - probabilities(after))
+    return Agreement(
+        len(before),
+        int(same.sum()),
+        int(tied.sum()),
+        float(differences.max()),
+        float(differences.mean()),
+    )
+
+
+def check_same_function(path: str, variant: Variant, found: Agreement) -> None:
+    """Refuses a file that runs and is something else.
+
+    Raises:
+        ConversionMismatch: Too few clips agree, or a probability differs by more
+            than the variant's rounding explains.
+    """
+    if found.share < variant.agreement:
+        raise ConversionMismatch(
+            f"{path}: the {variant.name} file runs but names the network's class on only "
+            f"{found.share:.0%} of {found.clips} clips; it was not kept; {_other(variant)}"
+        )
+    if variant.max_difference is not None and found.max_difference > variant.max_difference:
+        raise ConversionMismatch(
+            f"{path}: the {variant.name} file runs but a probability differs from the network's "
+            f"by {found.max_difference:.4f}, more than {variant.max_difference}; it was not kept; "
+            f"{_other(variant)}"
+        )
+
+
+def scores(
+    logits: Logits,
+    labels: npt.NDArray[np.int64],
+    allowed: npt.NDArray[np.bool_],
+    corpora: Sequence[str],
+) -> dict[str, Any]:
+    """Accuracy and UAR over all clips and for each corpus.
+
+    Args:
+        logits: (clips, classes).
+        labels: True classes (clips,).
+        allowed: Classes that a clip's corpus has, (clips, classes); answers are among them.
+        corpora: Corpus of each clip.
+    """
+    answers = metrics.masked_argmax(logits, allowed)
+    names = np.asarray(corpora)
+
+    def of(rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        counts = metrics.confusion(labels[rows], answers[rows], logits.shape[1])
+        return {
+            "clips": int(rows.sum()),
+            "accuracy": round(float(metrics.accuracy(counts)), DIGITS),
+            "uar": round(float(metrics.uar(counts)), DIGITS),
+        }
+
+    return of(np.ones(len(labels), dtype=np.bool_)) | {
+        "corpora": {name: of(names == name) for name in sorted(set(corpora))}
+    }
+
+
+def drop(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """What was lost: the larger of the losses of accuracy and of UAR; negative for a gain."""
+    losses = [float(before[name]) - float(after[name]) for name in ("accuracy", "uar")]
+    return round(max(losses), DIGITS)
+
+
+def probabilities(logits: Logits) -> npt.NDArray[np.float64]:
+    """Softmax over the classes, in float64."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _other(variant: Variant) -> str:
+    if variant.name == "float32":
+        return "report it with the network as a fault of ser-edge"
+    return f"try --variant {'dynamic' if variant.calibrated else 'float32'}"

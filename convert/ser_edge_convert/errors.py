@@ -1,0 +1,55 @@
+"""What can go wrong between a trained network and a file for a device."""
+
+from __future__ import annotations
+
+from ser_edge_runtime.errors import FileError, PathOrName, SerEdgeError
+
+
+class ConversionRefused(SerEdgeError):
+    """The combination of network, variant and target cannot work; says why and what can."""
+
+    exit_code = 2
+
+
+class BadNetwork(SerEdgeError):
+    """The ``.keras`` file cannot be read, or is no network of the kind that is converted."""
+
+
+class ConversionFailed(SerEdgeError):
+    """TensorFlow Lite's converter gave up on the network with a message of its own."""
+
+
+class ConversionCrashed(SerEdgeError):
+    """The process that converts was ended by a signal: a fault of TensorFlow, or no memory.
+
+    Attributes:
+        signal_name: As "SIGSEGV".
+    """
+
+    def __init__(self, message: str, signal_name: str) -> None:
+        self.signal_name = signal_name
+        super().__init__(message)
+
+
+class ConversionMismatch(SerEdgeError):
+    """The converted file runs, but does not compute what the network does."""
+
+
+class CalibrationError(SerEdgeError):
+    """No clips to calibrate on, or ones that must not be used."""
+
+
+class GateFailed(SerEdgeError):
+    """The converted file lost more than was allowed; only its report is kept.
+
+    Attributes:
+        report_path: Where the report lies.
+    """
+
+    def __init__(self, message: str, report_path: PathOrName) -> None:
+        self.report_path = report_path
+        super().__init__(message)
+
+
+class OutputFailed(FileError):
+    """A file could not be written: no folder, no permission, no space. Nothing is left of it."""

@@ -1,0 +1,162 @@
+"""Facts of a ``.tflite`` graph, read from its bytes without running it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+from ai_edge_litert import schema_py_generated as schema
+
+from ser_edge_convert.errors import ConversionFailed
+
+
+def _names(enum: type) -> dict[int, str]:
+    return {value: name for name, value in vars(enum).items() if isinstance(value, int)}
+
+
+OPERATORS = _names(schema.BuiltinOperator)
+TYPES = {value: name.lower() for value, name in _names(schema.TensorType).items()}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of a graph.
+
+    Attributes:
+        name: As the converter called it.
+        shape: Sizes; -1 where dynamic.
+        dtype: As "int8".
+        constant: Whether its values are in the file.
+        variable: Whether it keeps its values between invokes.
+        scales: Of its quantisation; empty for none, more than one for one a channel.
+        zero_points: As many as scales.
+        bytes: Size of its values in the file, 0 if it is not constant.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    constant: bool
+    variable: bool
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of a graph; its tensors as positions, -1 for one left out."""
+
+    name: str
+    version: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The main graph of a file. Immutable; threads may share it.
+
+    Attributes:
+        tensors: All tensors, by position.
+        operators: In the order they run.
+        inputs: Positions of the graph's inputs.
+        outputs: Positions of its outputs.
+        subgraphs: Graphs in the file; more than one means loops or branches.
+    """
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    subgraphs: int
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How often each operator stands in the graph, by name, in alphabetical order."""
+        return dict(sorted(Counter(operator.name for operator in self.operators).items()))
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Positions of the graph's inputs and outputs."""
+        return frozenset(self.inputs) | frozenset(self.outputs)
+
+    @cached_property
+    def inner_floats(self) -> tuple[Tensor, ...]:
+        """Floating-point tensors that an operator uses, but for the graph's inputs and outputs."""
+        used = {i for op in self.operators for i in (*op.inputs, *op.outputs) if i >= 0}
+        return tuple(
+            self.tensors[index]
+            for index in sorted(used - self.ends)
+            if self.tensors[index].dtype.startswith(("float", "bfloat"))
+        )
+
+    @property
+    def output_quantum(self) -> float:
+        """Step between two values of the output, in its own unit; 0 for one that is not quantised.
+
+        An output made float by a last DEQUANTIZE has the step of what went into that.
+        """
+        position = self.outputs[0]
+        for operator in reversed(self.operators):
+            if position in operator.outputs and operator.name == "DEQUANTIZE":
+                position = operator.inputs[0]
+        scales = self.tensors[position].scales
+        quantised = self.tensors[position].dtype.startswith(("int", "uint"))
+        return scales[0] if scales and quantised else 0.0
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether anything is carried from one invoke to the next."""
+        return any(tensor.variable for tensor in self.tensors)
+
+
+def read_graph(flatbuffer: bytes) -> Graph:
+    """Reads the graph of a TensorFlow Lite file.
+
+    Raises:
+        ConversionFailed: The bytes are no such file.
+    """
+    if len(flatbuffer) < 8 or flatbuffer[4:8] != b"TFL3":
+        raise ConversionFailed("not a TensorFlow Lite file: it lacks the mark TFL3; convert again")
+    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+    main = model.subgraphs[0]
+    codes = [
+        (OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)], int(code.version))
+        for code in model.operatorCodes
+    ]
+    return Graph(
+        tuple(_tensor(tensor, model) for tensor in main.tensors),
+        tuple(
+            Operator(name, version, _positions(op.inputs), _positions(op.outputs))
+            for op in main.operators
+            for name, version in (codes[op.opcodeIndex],)
+        ),
+        _positions(main.inputs),
+        _positions(main.outputs),
+        len(model.subgraphs),
+    )
+
+
+def _tensor(tensor: schema.TensorT, model: schema.ModelT) -> Tensor:
+    data = model.buffers[tensor.buffer].data
+    size = 0 if data is None else len(data)
+    shape = tensor.shapeSignature if tensor.shapeSignature is not None else tensor.shape
+    quantisation = tensor.quantization
+    scales = quantisation.scale if quantisation is not None else None
+    zero_points = quantisation.zeroPoint if quantisation is not None else None
+    return Tensor(
+        tensor.name.decode() if isinstance(tensor.name, bytes) else str(tensor.name),
+        tuple(int(value) for value in shape) if shape is not None else (),
+        TYPES[tensor.type],
+        size > 0,
+        bool(tensor.isVariable),
+        tuple(float(value) for value in scales) if scales is not None else (),
+        tuple(int(value) for value in zero_points) if zero_points is not None else (),
+        size,
+    )
+
+
+def _positions(values: object) -> tuple[int, ...]:
+    return () if values is None else tuple(int(value) for value in values)  # type: ignore[attr-defined]
