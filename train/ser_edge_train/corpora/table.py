@@ -1,11 +1,12 @@
 """A user's own recordings listed in a CSV: ``path,emotion`` and what else is known.
 
 The first line names the columns, in any order: ``path`` and ``emotion`` must be
-there; ``speaker``, ``sex``, ``intensity``, ``sentence`` and ``take`` may; others
-are passed over and named by the scan. Paths start at the table's folder and stay
-below it. ``emotion`` is a word for a canonical label (``Fearful`` is read as
-``fear``) or any other single word, which then is a label of this corpus. A clip
-without a speaker stands as a speaker of its own. The corpus is named for the file.
+there (``label`` is read as ``emotion``); ``speaker``, ``sex``, ``intensity``,
+``sentence`` and ``take`` may; others are passed over and named by the scan. Paths
+start at the table's folder and stay below it. ``emotion`` is a word for a
+canonical label (``Fearful`` is read as ``fear``) or any other single word, which
+then is a label of this corpus. A clip without a speaker stands as a speaker of
+its own. The corpus is named for the file.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def read_table(path: Path) -> Table:
     rows = read_rows(path, TableError, REPAIR)
     line, header = next(rows, (1, []))
     columns = [column.strip().lower() for column in header]
+    if "emotion" not in columns:
+        columns = ["emotion" if column == "label" else column for column in columns]
     _check_header(path, line, columns)
     corpus = corpus_name(path.stem)
     files: dict[Path, Labelled] = {}
