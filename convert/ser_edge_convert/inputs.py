@@ -1,0 +1,193 @@
+"""What a conversion takes from a run: its values, its clips and their features."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge_convert.errors import ConversionRefused
+from ser_edge_runtime.front_end import FrontEndSpec, Normaliser
+from ser_edge_train.evaluation import allowed_classes, allowed_mask
+from ser_edge_train.feature_store import FeatureStore
+from ser_edge_train.manifest import Clip, Manifest
+from ser_edge_train.partitions import Partition
+from ser_edge_train.recipes import Recipe
+from ser_edge_train.run_directory import RunDirectory, RunError
+
+Progress = Callable[[str, int, int], None]
+
+ROWS = 256
+BRIEF = ("clips", "speakers", "accuracy", "uar", "uar_interval", "macro_f1", "ece")
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """A finished run, read. Threads may share it.
+
+    Attributes:
+        run: Where it lies.
+        recipe: As resolved.
+        front_end: The features' definition.
+        normaliser: Fitted on its training part.
+        manifest: Its clips.
+        partition: Their parts.
+    """
+
+    run: RunDirectory
+    recipe: Recipe
+    front_end: FrontEndSpec
+    normaliser: Normaliser
+    manifest: Manifest
+    partition: Partition
+
+    @classmethod
+    def read(cls, run: RunDirectory, manifest: Manifest | None = None) -> RunInputs:
+        """Reads a run.
+
+        Args:
+            run: A run whose training has ended.
+            manifest: Where the recordings lie now; None takes the run's own.
+
+        Raises:
+            RunError: A file of the run is missing or not readable.
+            SerEdgeError: A file holds something else than it should; names it.
+        """
+        if not run.model.is_file():
+            raise RunError(
+                run.path, "holds no trained model (no model.keras)", "finish it by train --resume"
+            )
+        return cls(
+            run,
+            run.read_recipe(),
+            FrontEndSpec.from_json(_text(run, run.front_end)),
+            Normaliser.from_json(_text(run, run.normaliser)),
+            Manifest.read(run.manifest) if manifest is None else manifest,
+            Partition.read(run.partition),
+        )
+
+    def label_of(self, clip: Clip) -> str:
+        """A clip's class, after the recipe's merges."""
+        return self.recipe.merge.get(clip.emotion, clip.emotion)
+
+    @cached_property
+    def validation(self) -> tuple[Clip, ...]:
+        """The validation clips that have one of the network's classes.
+
+        Raises:
+            ConversionRefused: There is none, so a loss could not be measured.
+        """
+        clips = tuple(
+            clip
+            for clip in self.partition.clips(self.manifest, "validation")
+            if self.label_of(clip) in self.recipe.labels
+        )
+        if not clips:
+            raise ConversionRefused(
+                f"{self.run.path}: its partition has no validation clips, so what a conversion "
+                "loses cannot be measured; train with a protocol that keeps some speakers back"
+            )
+        return clips
+
+    def classes(self, clips: Sequence[Clip]) -> npt.NDArray[np.int64]:
+        """Index of each clip's class, (clips,)."""
+        place = {label: index for index, label in enumerate(self.recipe.labels)}
+        return np.array([place[self.label_of(clip)] for clip in clips], dtype=np.int64)
+
+    def allowed(self, clips: Sequence[Clip]) -> npt.NDArray[np.bool_]:
+        """The classes that each clip's corpus has, (clips, classes)."""
+        labels = self.recipe.labels
+        by_corpus = allowed_classes(self.manifest, labels, self.recipe.merge)
+        return allowed_mask((clip.corpus for clip in clips), labels, by_corpus)
+
+    def write_features(
+        self, store: FeatureStore, clips: Sequence[Clip], path: Path, progress: Progress, stage: str
+    ) -> None:
+        """Writes normalised features of the clips to ``path``, float32 (clips, ...).
+
+        Raises:
+            SerEdgeError: A recording is missing, changed or not readable.
+            OSError: The disk is full.
+        """
+        store.fill(self.manifest, clips, progress=lambda done, of: progress(stage, done, of))
+        raw = path.with_name(f"raw-{path.name}")
+        rows = store.matrix(clips, raw)
+        # Plain writes: a full disk under a written memory map ends in SIGBUS, not in an error.
+        with path.open("wb") as stream:
+            layout = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
+            np.lib.format.write_array_header_1_0(stream, layout)
+            for start in range(0, len(rows), ROWS):
+                stream.write(self.normaliser(rows[start : start + ROWS]).astype("<f4").tobytes())
+        del rows
+        raw.unlink()
+
+    def provenance(self) -> dict[str, Any]:
+        """Digests of what the network was made from, and the recipe's seed."""
+        return {
+            "recipe": {"name": self.recipe.name, "digest": self.recipe.digest},
+            "protocol": self.recipe.protocol.model_dump(mode="json"),
+            "seed": self.recipe.seed,
+            "manifest": self.manifest.digest,
+            "partition": self.partition.digest,
+            "front_end": self.front_end.digest,
+            "network": hashlib.sha256(self.run.model.read_bytes()).hexdigest(),
+        }
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """The run's ``report.json``, empty where there is none.
+
+        Raises:
+            RunError: It is there and not JSON.
+        """
+        if not self.run.report_json.is_file():
+            return {}
+        try:
+            values = json.loads(_text(self.run, self.run.report_json))
+        except ValueError:
+            values = None
+        if not isinstance(values, dict):
+            raise RunError(
+                self.run.path, "its report.json is not JSON", "write it anew: ser-edge evaluate"
+            )
+        return values
+
+    @property
+    def temperature(self) -> float | None:
+        """What the training found the logits are to be divided by; None where it is not known."""
+        value = self.report.get("model", {}).get("temperature")
+        return None if value is None else float(value)
+
+    def scores(self) -> dict[str, Any]:
+        """The network's own scores, as a model file keeps them: protocol, parts, no tables."""
+        return {
+            "protocol": self.report.get("protocol", self.recipe.protocol.model_dump(mode="json")),
+            "parts": {
+                part: {
+                    "overall": _brief(found["overall"]),
+                    "corpora": {name: _brief(of) for name, of in found["corpora"].items()},
+                }
+                for part, found in self.report.get("scores", {}).items()
+                if part != "train"
+            },
+        }
+
+
+def _brief(scores: dict[str, Any]) -> dict[str, Any]:
+    return {name: scores[name] for name in BRIEF if name in scores}
+
+
+def _text(run: RunDirectory, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise RunError(
+            run.path, f"its {path.name} cannot be read", "finish it by train --resume"
+        ) from None
