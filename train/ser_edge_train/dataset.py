@@ -1,0 +1,163 @@
+"""Utterances as a fit sees them: parts, weights, and batches that hang on nothing but their place.
+
+What epoch 7's third batch holds follows from the seed, 7 and 3 alone: no
+generator carries a state from one batch to the next. So a fit that was killed
+and resumed sees what an unbroken one sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge_runtime.front_end.normaliser import Normaliser
+from ser_edge_train.augmentation import augment
+from ser_edge_train.recipes.schema import Augmentation
+
+Array = npt.NDArray[np.float32]
+Batch = tuple[Array, Array, Array]
+
+# The last entry of a seed. All four entries are always given: numpy fills shorter seeds with
+# zeros, so that [1, 2] and [1, 2, 0] would be one stream.
+_ORDER, _AUGMENTATION = 0, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The utterances of one part. Threads may share it.
+
+    Attributes:
+        features: (utterances, *shape) as the front end gave them, before the
+            normaliser; an array or a memory map: only one batch is read at a time.
+        labels: Index of each utterance's class, (utterances,).
+        allowed: The classes that each utterance's corpus has, bool (utterances, classes).
+        weights: Factor of each utterance in the loss, (utterances,); None: 1 each.
+
+    Raises:
+        ValueError: The lengths differ, or a label is not among the allowed classes.
+    """
+
+    features: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64]
+    allowed: npt.NDArray[np.bool_]
+    weights: Array | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.features), len(self.labels), len(self.allowed)}
+        if self.weights is not None:
+            lengths.add(len(self.weights))
+        if len(lengths) != 1:
+            raise ValueError(f"a part's arrays differ in length: {sorted(lengths)}")
+        if not self.allowed[np.arange(len(self.labels)), self.labels].all():
+            raise ValueError("a label is not among its utterance's allowed classes")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def classes(self) -> int:
+        """Width of the mask."""
+        return int(self.allowed.shape[1])
+
+    def targets(self, indices: npt.NDArray[np.int64]) -> Array:
+        """One-hot classes and masks of some utterances, float32 (len(indices), 2 * classes)."""
+        one_hot = np.eye(self.classes, dtype=np.float32)[self.labels[indices]]
+        return np.concatenate([one_hot, self.allowed[indices].astype(np.float32)], axis=1)
+
+
+def class_weights(labels: npt.NDArray[np.int64], classes: int, how: str) -> Array:
+    """The factor of each class in the loss, so that its mean over ``labels`` is 1.
+
+    Args:
+        labels: Classes of the training utterances.
+        classes: How many classes there are.
+        how: With n the count of a class, "balanced" weighs it 1/n, "sqrt" 1/sqrt(n),
+            "none" 1.
+
+    Returns:
+        float32 (classes,); a class without an utterance has 1.
+    """
+    counts = np.bincount(labels, minlength=classes).astype(np.float64)
+    power = {"balanced": 1.0, "sqrt": 0.5, "none": 0.0}[how]
+    weights = np.maximum(counts, 1) ** -power
+    weights *= counts.sum() / max((weights * counts).sum(), 1e-12)
+    weights[counts == 0] = 1
+    return weights.astype(np.float32)
+
+
+def utterance_weights(part: Part, by_class: Array) -> Array:
+    """The factor of each utterance: its class's times its own; float32 (utterances,)."""
+    weights = by_class[part.labels]
+    return weights if part.weights is None else weights * part.weights
+
+
+class TrainingBatches:
+    """Shuffled, augmented batches of a part. Threads may share it.
+
+    Args:
+        part: The training utterances.
+        weights: Factor of each in the loss, (utterances,).
+        normaliser: Applied before the augmentation.
+        augmentation: What is done to them.
+        batch_size: Utterances a batch; the last one of an epoch may be smaller.
+        seed: With epoch and place it determines a batch.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        weights: Array,
+        normaliser: Normaliser,
+        augmentation: Augmentation,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self._part = part
+        self._weights = weights
+        self._normaliser = normaliser
+        self._augmentation = augmentation
+        self._batch_size = batch_size
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return -(-len(self._part) // self._batch_size)
+
+    def indices(self, epoch: int, place: int) -> npt.NDArray[np.int64]:
+        """Which utterances batch ``place`` of ``epoch`` (both from 0) holds."""
+        order = np.random.default_rng([self._seed, epoch, 0, _ORDER]).permutation(len(self._part))
+        return order[place * self._batch_size : (place + 1) * self._batch_size]
+
+    def batch(self, epoch: int, place: int) -> Batch:
+        """Features, targets and weights of batch ``place`` of ``epoch`` (both from 0)."""
+        indices = self.indices(epoch, place)
+        return augment(
+            self._normaliser(self._part.features[indices]),
+            self._part.targets(indices),
+            self._weights[indices],
+            self._augmentation,
+            np.random.default_rng([self._seed, epoch, place, _AUGMENTATION]),
+        )
+
+
+class PlainBatches:
+    """A part's utterances in their own order, normalised and nothing else. Threads may share it."""
+
+    def __init__(self, part: Part, weights: Array, normaliser: Normaliser, batch_size: int) -> None:
+        self._part = part
+        self._weights = weights
+        self._normaliser = normaliser
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._part) // self._batch_size)
+
+    def batch(self, place: int) -> Batch:
+        """Features, targets and weights of batch ``place``, from 0."""
+        indices = np.arange(len(self._part))[
+            place * self._batch_size : (place + 1) * self._batch_size
+        ]
+        features = self._normaliser(np.asarray(self._part.features[indices]))
+        return features, self._part.targets(indices), self._weights[indices]

@@ -1,0 +1,50 @@
+"""Pieces that several networks share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from ser_edge_train.networks import NetworkError
+
+
+def sequence_input(name: str, input_shape: tuple[int, ...]) -> Any:
+    """The input tensor of a network that needs (frames, features).
+
+    Raises:
+        NetworkError: The features have no time axis.
+    """
+    if len(input_shape) != 2:
+        raise NetworkError(
+            f"network {name}: it needs features over time; set layout = 'sequence' in [front_end]"
+        )
+    return keras.Input(shape=input_shape, name="features")
+
+
+def convolve_and_pool(x: Any, index: int, filters: int, kernel: int, pool: int, name: str) -> Any:
+    """Conv1D, BatchNorm, ReLU, MaxPool over ``x`` (batch, frames, features).
+
+    Raises:
+        NetworkError: Fewer frames are left than one pooling takes.
+    """
+    if x.shape[1] < pool:
+        raise NetworkError(
+            f"network {name}: block {index} pools {pool} frames but has {x.shape[1]}; "
+            "use fewer blocks, a smaller pool or a longer clip_seconds"
+        )
+    # No bias: the normalisation that follows has one.
+    x = layers.Conv1D(filters, kernel, padding="same", use_bias=False, name=f"conv{index}")(x)
+    x = layers.BatchNormalization(name=f"norm{index}")(x)
+    x = layers.ReLU(name=f"relu{index}")(x)
+    return layers.MaxPooling1D(pool, name=f"pool{index}")(x)
+
+
+def classify(x: Any, classes: int, hidden: int, dropout: float) -> Any:
+    """From pooled values to logits: dropout, a dense layer where wanted, and the last one."""
+    if dropout:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    if hidden:
+        x = layers.Dense(hidden, activation="relu", name="hidden")(x)
+    return layers.Dense(classes, name="logits")(x)

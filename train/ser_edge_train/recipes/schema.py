@@ -1,0 +1,350 @@
+"""A recipe: all that a training hangs on but the recordings, in one frozen value."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from os import PathLike, fspath
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ser_edge_runtime.errors import FileError, SpecError
+from ser_edge_runtime.front_end.spec import FrontEndSpec
+from ser_edge_train.networks.parameters import Cnn1d, CnnLstm, DsCnn
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Label = Annotated[str, Field(min_length=1, max_length=64)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class RecipeError(FileError):
+    """A recipe that cannot be used; names the file, the field and the fault."""
+
+    exit_code = 2
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Optimizer(_Table):
+    """How the weights move.
+
+    Attributes:
+        name: Keras' optimizer.
+        learning_rate: Its step, at its largest where a schedule changes it.
+        weight_decay: Decoupled decay of the weights, a step.
+        momentum: Of "sgd" (Nesterov's) and "rmsprop".
+        clip_norm: Largest norm of a step's whole gradient; left out: no limit.
+    """
+
+    name: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _momentum_has_a_use(self) -> Optimizer:
+        if self.momentum and self.name not in ("sgd", "rmsprop"):
+            raise ValueError(f"{self.name} has no momentum to set; leave it out")
+        return self
+
+
+class Schedule(_Table):
+    """How the learning rate changes by itself.
+
+    Attributes:
+        name: "constant", or "cosine": down to zero at the last epoch.
+        warmup_epochs: Epochs over which "cosine" first rises from zero.
+    """
+
+    name: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: Annotated[int, Field(ge=0, le=1000)] = 0
+
+    @model_validator(mode="after")
+    def _warmup_has_a_use(self) -> Schedule:
+        if self.warmup_epochs and self.name == "constant":
+            raise ValueError("warmup_epochs needs name = 'cosine'")
+        return self
+
+
+class EarlyStopping(_Table):
+    """Ends the fit when the monitored score has not risen for ``patience`` epochs."""
+
+    patience: Annotated[int, Field(ge=1, le=10_000)]
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ReduceLearningRate(_Table):
+    """Multiplies the learning rate by ``factor`` after ``patience`` epochs without a better score.
+
+    Attributes:
+        minimum: The rate goes no lower.
+        cooldown: Epochs to wait after a reduction before counting again.
+    """
+
+    patience: Annotated[int, Field(ge=1, le=10_000)]
+    factor: Share = 0.5
+    minimum: Annotated[float, Field(ge=0)] = 0.0
+    cooldown: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+class Fit(_Table):
+    """How the network is fitted.
+
+    Attributes:
+        epochs: The most epochs.
+        batch_size: Utterances a step.
+        optimizer: See :class:`Optimizer`.
+        schedule: See :class:`Schedule`.
+        label_smoothing: Share of each target spread evenly over the allowed classes.
+        class_weights: Weight of a training utterance by the count n of its class:
+            "balanced" 1/n, "sqrt" 1/sqrt(n), scaled to a mean of 1; or "none".
+        corpus_weights: A further factor for the utterances of a corpus; missing ones have 1.
+        monitor: The validation score that chooses the epoch whose weights are kept.
+        early_stopping: See :class:`EarlyStopping`; left out: never.
+        reduce_learning_rate: See :class:`ReduceLearningRate`; left out: never.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    class_weights: Literal["balanced", "sqrt", "none"] = "balanced"
+    corpus_weights: dict[str, Annotated[float, Field(gt=0, le=1000)]] = {}
+    monitor: Literal["val_uar", "val_loss"] = "val_uar"
+    early_stopping: EarlyStopping | None = None
+    reduce_learning_rate: ReduceLearningRate | None = None
+
+    @model_validator(mode="after")
+    def _one_hand_on_the_rate(self) -> Fit:
+        if self.schedule.name == "cosine" and self.reduce_learning_rate is not None:
+            raise ValueError(
+                "schedule 'cosine' and reduce_learning_rate both set the learning rate; keep one"
+            )
+        if self.schedule.warmup_epochs >= self.epochs:
+            raise ValueError("schedule.warmup_epochs must be fewer than epochs")
+        return self
+
+
+class SpecAugment(_Table):
+    """Stretches of time and of frequency set to the mean (Park et al. 2019, arXiv:1904.08779).
+
+    Attributes:
+        time_masks: Stretches of time hidden in each utterance.
+        time_width: The most frames that each hides.
+        frequency_masks: Ranges of features hidden in each utterance.
+        frequency_width: The most features that each hides.
+    """
+
+    time_masks: Annotated[int, Field(ge=0, le=100)] = 0
+    time_width: Annotated[int, Field(ge=0, le=100_000)] = 0
+    frequency_masks: Annotated[int, Field(ge=0, le=100)] = 0
+    frequency_width: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+class Mixup(_Table):
+    """Utterances blended in pairs, features and labels alike (Zhang et al. 2018, arXiv:1710.09412).
+
+    Attributes:
+        alpha: Both parameters of the Beta distribution of the blend.
+        probability: Share of utterances that are blended.
+    """
+
+    alpha: Annotated[float, Field(gt=0, le=100)]
+    probability: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class Augmentation(_Table):
+    """What is done to training utterances, anew in every epoch.
+
+    Attributes:
+        time_shift: The most frames by which an utterance is moved, around the ends.
+        spec_augment: See :class:`SpecAugment`; left out: none.
+        mixup: See :class:`Mixup`; left out: none.
+    """
+
+    time_shift: Annotated[int, Field(ge=0, le=100_000)] = 0
+    spec_augment: SpecAugment | None = None
+    mixup: Mixup | None = None
+
+
+class Protocol(_Table):
+    """Which clips train, validate and test: a protocol of ``partitions`` and its fold."""
+
+    name: Name
+    fold: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class Recipe(_Table):
+    """A whole training, as a TOML file says it. Immutable; threads may share it.
+
+    Attributes:
+        name: Its name, as a file name without the suffix.
+        summary: One line for lists.
+        corpora: Which of a manifest's corpora are used; empty means all.
+        labels: The classes, in the order of the network's outputs.
+        merge: Emotions that count as another label, as calm = "neutral".
+        seed: Of the weights, the order, the augmentation and seeded protocols.
+        protocol: See :class:`Protocol`.
+        front_end: Fields of a FrontEndSpec, all of them once the recipe is read. TOML
+            has no null: "none" stands for it.
+        network: The name and the parameters of a network.
+        augmentation: See :class:`Augmentation`.
+        fit: See :class:`Fit`.
+    """
+
+    name: Name
+    summary: Annotated[str, Field(max_length=400)] = ""
+    corpora: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    labels: Annotated[tuple[Label, ...], Field(strict=False, min_length=2, max_length=1000)]
+    merge: dict[str, Label] = {}
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    protocol: Protocol
+    front_end: dict[str, Any]
+    network: Annotated[Cnn1d | CnnLstm | DsCnn, Field(discriminator="name")]
+    augmentation: Augmentation = Augmentation()
+    fit: Fit
+
+    @field_validator("front_end", mode="before")
+    @classmethod
+    def _whole_front_end(cls, values: Any) -> dict[str, Any]:
+        try:
+            spec = FrontEndSpec.from_dict(_none_from_word(values))
+            _ = spec.output_shape
+        except (SpecError, TypeError) as fault:
+            raise ValueError(str(fault).removeprefix("front end: ")) from None
+        return _none_to_word(spec.to_dict())  # type: ignore[no-any-return]
+
+    @model_validator(mode="after")
+    def _labels_agree(self) -> Recipe:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: one stands twice")
+        if len(set(self.corpora)) != len(self.corpora):
+            raise ValueError("corpora: one stands twice")
+        for emotion, label in self.merge.items():
+            if label not in self.labels:
+                raise ValueError(f"merge.{emotion}: {label!r} is not among labels")
+            if emotion in self.labels:
+                raise ValueError(f"merge.{emotion}: {emotion!r} is a label itself")
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_fits(self) -> Recipe:
+        masks, shape = self.augmentation.spec_augment, self.spec.output_shape
+        if len(shape) == 1 and (masks is not None or self.augmentation.time_shift):
+            raise ValueError(
+                "augmentation: spec_augment and time_shift need front_end.layout = 'sequence'"
+            )
+        if masks is not None and masks.time_width > shape[0]:
+            raise ValueError(
+                f"augmentation.spec_augment.time_width: at most the {shape[0]} frames of an input"
+            )
+        if masks is not None and masks.frequency_width > shape[1]:
+            raise ValueError(
+                f"augmentation.spec_augment.frequency_width: at most the {shape[1]} features"
+            )
+        return self
+
+    @property
+    def spec(self) -> FrontEndSpec:
+        """The front end as the runtime's value."""
+        return FrontEndSpec.from_dict(_none_from_word(self.front_end))
+
+    @property
+    def network_parameters(self) -> dict[str, Any]:
+        """The network's parameters without its name."""
+        return self.network.model_dump(exclude={"name"})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of :meth:`to_toml`, in hex."""
+        return hashlib.sha256(self.to_toml().encode()).hexdigest()
+
+    def to_toml(self) -> str:
+        """The recipe as resolved, every default written out; equal recipes give equal text."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def with_changes(
+        self, *, fold: int | None = None, seed: int | None = None, epochs: int | None = None
+    ) -> Recipe:
+        """A copy with what is not None changed, checked like a file.
+
+        Raises:
+            RecipeError: A value is out of range.
+        """
+        values = self.model_dump(mode="json", exclude_none=True)
+        for table, key, value in (
+            (values["protocol"], "fold", fold),
+            (values, "seed", seed),
+            (values["fit"], "epochs", epochs),
+        ):
+            if value is not None:
+                table[key] = value
+        return recipe_from_dict(values, self.name)
+
+
+def parse_recipe(text: str, name: str | PathLike[str]) -> Recipe:
+    """Reads a recipe from TOML.
+
+    Args:
+        text: The file's content.
+        name: The file's name, for errors.
+
+    Raises:
+        RecipeError: It is not TOML or not a recipe.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise RecipeError(name, f"not TOML: {fault}", "mend that line") from None
+    return recipe_from_dict(values, name)
+
+
+def recipe_from_dict(values: dict[str, Any], name: str | PathLike[str]) -> Recipe:
+    """Checks plain values and makes a recipe of them.
+
+    Raises:
+        RecipeError: A field is missing, unknown or out of range; the first one is named.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as faults:
+        raise _one_line(faults, name) from None
+
+
+def _one_line(faults: ValidationError, name: str | PathLike[str]) -> RecipeError:
+    fault = faults.errors()[0]
+    where = [str(part) for part in fault["loc"]]
+    if where[:1] == ["network"] and len(where) > 1:
+        del where[1]  # pydantic names the variant it chose, which no file has
+    field = ".".join(where) + ": " if where else ""
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        message = "no such field"
+    elif fault["type"] == "missing":
+        message = "is missing"
+    elif fault["type"] != "value_error" and isinstance(fault["input"], str | int | float):
+        message = f"{message[:1].lower()}{message[1:]}, not {fault['input']!r}"
+    return RecipeError(fspath(name), f"{field}{message}", "see the recipes that come with ser-edge")
+
+
+def _none_to_word(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _none_to_word(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_none_to_word(item) for item in value]
+    return "none" if value is None else value
+
+
+def _none_from_word(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _none_from_word(item, name) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_none_from_word(item) for item in value]
+    # "norm" has a value of that name: filters of unit height.
+    return None if value == "none" and key != "norm" else value
