@@ -108,13 +108,14 @@ def _missing(requirement: str) -> str:
 def _import_litert() -> Backend:
     try:
         from ai_edge_litert import interpreter
+
+        return Backend("ai-edge-litert", interpreter.Interpreter, interpreter.load_delegate)
     except ModuleNotFoundError as fault:
         if fault.name != "ai_edge_litert":
             raise Unusable(_broken(fault)) from None
         raise Unusable(_missing("ai-edge-litert")) from None
     except Exception as fault:
         raise Unusable(_broken(fault)) from None
-    return Backend("ai-edge-litert", interpreter.Interpreter, interpreter.load_delegate)
 
 
 def _import_tflite_runtime() -> Backend:
@@ -126,6 +127,8 @@ def _import_tflite_runtime() -> Backend:
         if int(np.__version__.split(".")[0]) >= 2 and _release(tflite_runtime) <= (2, 14):
             raise Unusable(_NUMPY_2)
         from tflite_runtime import interpreter
+
+        return Backend("tflite-runtime", interpreter.Interpreter, interpreter.load_delegate)
     except ModuleNotFoundError as fault:
         if fault.name != "tflite_runtime":
             raise Unusable(_broken(fault)) from None
@@ -134,7 +137,6 @@ def _import_tflite_runtime() -> Backend:
         raise
     except Exception as fault:
         raise Unusable(_broken(fault)) from None
-    return Backend("tflite-runtime", interpreter.Interpreter, interpreter.load_delegate)
 
 
 def _import_tensorflow() -> Backend:

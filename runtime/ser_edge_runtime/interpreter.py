@@ -148,6 +148,7 @@ def _create(backend: Backend, flatbuffer: bytes, threads: int, delegate: str | N
 
 def _delegated(backend: Backend, flatbuffer: bytes, threads: int, delegate: str) -> Any:
     try:
+        _check_library(delegate)
         loaded = backend.load_delegate(delegate)
     except Exception as fault:
         raise DelegateFailed(
@@ -164,6 +165,15 @@ def _delegated(backend: Backend, flatbuffer: bytes, threads: int, delegate: str)
             f"{delegate}: does not take the graph ({one_line(fault)}); run without the delegate"
         ) from None
     return runner
+
+
+def _check_library(path: str) -> None:
+    """Loads ``path`` first: what fails inside load_delegate prints a traceback on its way out."""
+    import ctypes
+
+    library = ctypes.PyDLL(path)
+    for symbol in ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate"):
+        getattr(library, symbol)
 
 
 def _refusal(backend: Backend, fault: Exception) -> str:
