@@ -24,6 +24,8 @@ class Run(NamedTuple):
 def once(command: list[str]) -> Run:
     """Runs a command to its end; a failing one ends the benchmark with its output."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # pip compiles what it installs; an editable checkout is compiled by its first run.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with (
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
