@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ser_edge_convert.packaging import (
+    TOLERANCES,
+    golden_vectors,
+    package,
+    synthetic_clip,
+)
+from ser_edge_convert.tflite_metadata import (
+    BUFFER_NAME,
+    add_tflite_metadata,
+    read_tflite_metadata,
+)
+from ser_edge_runtime.backends import available_backends
+from ser_edge_runtime.classifier import Classifier
+from ser_edge_runtime.errors import (
+    MetadataInvalid,
+    ModelRejected,
+    ModelTooLarge,
+    SpecTensorMismatch,
+    UnsupportedTensors,
+)
+from ser_edge_runtime.front_end import FrontEndSpec, LogMel, Mfcc, Normaliser
+from ser_edge_runtime.golden import Golden, verify_golden
+from ser_edge_runtime.interpreter import Interpreter
+from ser_edge_runtime.model_file import parse_model_file
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+USABLE = [name for name, _, fault in available_backends() if fault is None]
+TOYS = ("toy_float", "toy_int8", "toy_stateful")
+
+SPEC = FrontEndSpec(
+    sample_rate=8000, fft_length=256, window_length=200, hop_length=80,
+    features=(LogMel(bands=4),), clip_seconds=0.19,
+)  # fmt: skip
+
+
+def graph(name):
+    return (DATA / f"{name}.tflite").read_bytes()
+
+
+def described(flatbuffer, **change):
+    texts = {
+        "name": "toy",
+        "description": "A toy.",
+        "licence": "MIT",
+        "input_description": "Features.",
+        "output_description": "Logits.",
+    }
+    return add_tflite_metadata(flatbuffer, **{**texts, **change})
+
+
+def parts(**change):
+    return {
+        "name": "toy",
+        "labels": ["calm", "happy", "sad"],
+        "front_end": SPEC,
+        "normaliser": Normaliser(np.full(4, -35, np.float32), np.full(4, 9, np.float32)),
+        "temperature": 1.5,
+        "target": "cpu",
+        "variant": "float32",
+        "provenance": {"seed": 1},
+        "scores": {"uar": 0.5},
+        "licence": "MIT",
+        "intended_use": "Tests.",
+        **change,
+    }
+
+
+class Table:
+    """Reads a flatbuffer's tables slot by slot, as no generated code is at hand."""
+
+    def __init__(self, data, position=None):
+        if position is None:
+            position = flatbuffers.encode.Get(flatbuffers.packer.uoffset, data, 0)
+        self.table = flatbuffers.table.Table(data, position)
+
+    def offset(self, slot):
+        return self.table.Offset(4 + 2 * slot)
+
+    def text(self, slot):
+        return self.table.String(self.table.Pos + self.offset(slot)).decode()
+
+    def byte(self, slot):
+        return self.table.Bytes[self.table.Pos + self.offset(slot)]
+
+    def child(self, slot):
+        return Table(self.table.Bytes, self.table.Indirect(self.table.Pos + self.offset(slot)))
+
+    def children(self, slot):
+        start = self.table.Vector(self.offset(slot))
+        count = self.table.VectorLen(self.offset(slot))
+        return [Table(self.table.Bytes, self.table.Indirect(start + 4 * i)) for i in range(count)]
+
+
+def test_the_toys_are_what_their_script_makes():
+    script = DATA / "make_toy_models.py"
+    namespace = {"__file__": str(script), "__name__": "made"}
+    exec(script.read_text(), namespace)
+    for toy in namespace["TOYS"]:
+        made = schema.ModelT.InitFromPackedBuf(toy(), 0)
+        assert plain(made) == plain(schema.ModelT.InitFromPackedBuf(graph(toy.__name__), 0))
+
+
+def test_the_metadata_are_where_tflite_tools_look_for_them():
+    content = read_tflite_metadata(
+        described(graph("toy_float"), input_description="Fed.", output_description="Given.")
+    )
+    assert content[4:8] == b"M001"
+    model = Table(content)
+    assert (model.text(0), model.text(1), model.text(5)) == ("toy", "A toy.", "MIT")
+    assert model.text(7) == "1.0.0"
+    (subgraph,) = model.children(3)
+    (fed,), (given_,) = subgraph.children(2), subgraph.children(3)
+    assert (fed.text(0), fed.text(1)) == ("features", "Fed.")
+    assert (given_.text(0), given_.text(1)) == ("logits", "Given.")
+    # 1 is FeatureProperties; 4, AudioProperties, would have tools feed samples.
+    assert fed.child(3).byte(0) == given_.child(3).byte(0) == 1
+    (labels,) = given_.children(6)
+    assert labels.text(0) == "labels.txt"
+    assert labels.byte(2) == 2  # TENSOR_AXIS_LABELS
+    assert not fed.offset(6)
+
+
+def test_a_plain_model_has_none():
+    assert read_tflite_metadata(graph("toy_float")) is None
+
+
+def test_metadata_that_are_there_are_replaced():
+    once = described(graph("toy_float"))
+    twice = described(described(graph("toy_float"), name="older, and longer"))
+    model = schema.ModelT.InitFromPackedBuf(twice, 0)
+    assert [entry.name for entry in model.metadata] == [BUFFER_NAME.encode()]
+    assert len(model.buffers) == len(schema.ModelT.InitFromPackedBuf(once, 0).buffers)
+    assert read_tflite_metadata(twice) == read_tflite_metadata(once)
+
+
+def test_other_metadata_stay():
+    model = schema.ModelT.InitFromPackedBuf(graph("toy_float"), 0)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(b"2.21.0\0\0", np.uint8)
+    model.buffers.append(buffer)
+    entry.name, entry.buffer = "min_runtime_version", len(model.buffers) - 1
+    model.metadata = [entry]
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    found = schema.ModelT.InitFromPackedBuf(described(bytes(builder.Output())), 0)
+    kept = {e.name.decode(): bytes(bytearray(found.buffers[e.buffer].data)) for e in found.metadata}
+    assert kept.pop("min_runtime_version") == b"2.21.0\0\0"
+    assert list(kept) == [BUFFER_NAME]
+
+
+def plain(value):
+    """A schema object as plain values, to be compared."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if hasattr(value, "__dict__"):
+        return {name: plain(v) for name, v in vars(value).items() if name != "Pack"}
+    return value
+
+
+@pytest.mark.parametrize("toy", TOYS)
+def test_the_graph_is_the_same_afterwards(toy):
+    before = plain(schema.ModelT.InitFromPackedBuf(graph(toy), 0))
+    after = plain(schema.ModelT.InitFromPackedBuf(described(graph(toy)), 0))
+    assert after.pop("metadata")
+    before.pop("metadata")
+    assert after.pop("buffers")[:-1] == before.pop("buffers")
+    assert after == before
+
+
+@pytest.mark.parametrize("backend", USABLE)
+@pytest.mark.parametrize("toy", TOYS)
+def test_outputs_are_the_same_bit_for_bit(toy, backend):
+    features = np.random.default_rng(1).standard_normal((20, 4)).astype(np.float32)
+    before = Interpreter(graph(toy), backend=backend).invoke(features)
+    after = Interpreter(described(graph(toy)), backend=backend).invoke(features)
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("toy", TOYS)
+def test_weights_lie_at_multiples_of_16(toy):
+    data = described(graph(toy))
+    model = schema.Model.GetRootAs(data, 0)
+    starts = [
+        model.Buffers(index)._tab.Vector(model.Buffers(index)._tab.Offset(4))
+        for index in range(model.BuffersLength())
+        if not model.Buffers(index).DataIsNone()
+    ]
+    assert len(starts) >= 4
+    assert [start % 16 for start in starts] == [0] * len(starts)
+
+
+def test_the_same_parts_give_the_same_bytes():
+    assert described(graph("toy_float")) == described(graph("toy_float"))
+    assert package(graph("toy_float"), **parts()) == package(graph("toy_float"), **parts())
+
+
+def test_the_first_format_was_written_like_this():
+    """Changes whenever packing changes: is that meant, and does it need a new version?"""
+    namespace = {"__file__": str(DATA / "make_format_v1.py"), "__name__": "made"}
+    exec((DATA / "make_format_v1.py").read_text(), namespace)
+    old = parse_model_file((DATA / "format_v1.tflite").read_bytes(), "old")
+    new = parse_model_file(namespace["format_v1"](), "new")
+    assert new.metadata == old.metadata
+    assert new.flatbuffer == old.flatbuffer
+    np.testing.assert_allclose(new.golden.features, old.golden.features, atol=1e-3)
+    np.testing.assert_array_equal(new.golden.samples, old.golden.samples)
+
+
+def test_a_package_is_read_and_agrees_with_itself():
+    model = parse_model_file(package(graph("toy_float"), **parts()), "toy")
+    metadata = model.metadata
+    assert metadata.labels == ("calm", "happy", "sad")
+    assert metadata.front_end == SPEC
+    assert metadata.temperature == 1.5
+    assert (metadata.provenance, metadata.scores) == ({"seed": 1}, {"uar": 0.5})
+    report = verify_golden(model, Classifier(model))
+    assert report.passed
+    assert report.probability_difference == 0
+
+
+def test_a_package_is_a_tflite_model_and_a_zip():
+    data = package(graph("toy_float"), **parts())
+    content = read_tflite_metadata(data)
+    assert b"Normalised features (20 x 4: log_mel) of mono speech at 8000 Hz" in content
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.read("labels.txt") == b"calm\nhappy\nsad\n"
+
+
+@pytest.mark.parametrize("backend", USABLE)
+@pytest.mark.parametrize(
+    ("toy", "variant"),
+    [("toy_float", "float32"), ("toy_int8", "int8-io"), ("toy_stateful", "dynamic")],
+)
+def test_every_interpreter_is_within_the_tolerance(toy, variant, backend):
+    model = parse_model_file(package(graph(toy), **parts(variant=variant)), "toy")
+    assert model.metadata.input == Interpreter(graph(toy)).input
+    assert model.golden.tolerance == TOLERANCES[variant]
+    assert verify_golden(model, Classifier(model, interpreter=backend)).passed
+
+
+def test_the_whole_file_may_be_given_to_an_interpreter():
+    """Other tools open the file as it is, zip and all."""
+    data = package(graph("toy_float"), **parts())
+    features = np.ones((20, 4), np.float32)
+    np.testing.assert_array_equal(
+        Interpreter(data).invoke(features), Interpreter(graph("toy_float")).invoke(features)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"labels": ["a", "b"]}, SpecTensorMismatch),
+        ({"labels": ["a", "a", "b"]}, MetadataInvalid),
+        ({"front_end": replace(SPEC, clip_seconds=0.5)}, SpecTensorMismatch),
+        ({"normaliser": Normaliser.identity(3)}, SpecTensorMismatch),
+        ({"temperature": 0.0}, MetadataInvalid),
+        ({"name": ""}, MetadataInvalid),
+        ({"intended_use": "\x1b[31mred"}, MetadataInvalid),
+        ({"licence": "x" * 2_500_000}, ModelTooLarge),
+    ],
+)
+def test_parts_that_do_not_fit_are_not_packed(change, error):
+    with pytest.raises(error), np.errstate(divide="ignore", invalid="ignore"):
+        package(graph("toy_float"), **parts(**change))
+
+
+def test_graphs_that_cannot_run_are_not_packed():
+    with pytest.raises(UnsupportedTensors):
+        package(graph("toy_two_outputs"), **parts())
+    with pytest.raises(ModelRejected):
+        package(graph("toy_unknown_op"), **parts())
+
+
+def test_a_variant_that_nobody_knows_is_a_mistake_of_the_caller():
+    with pytest.raises(KeyError):
+        package(graph("toy_float"), **parts(variant="int4"))
+
+
+def test_the_clip_is_the_same_on_every_machine():
+    samples = synthetic_clip(8000, 0.5)
+    assert samples.shape == (4000,)
+    assert samples.dtype == np.float32
+    whole = samples * 32768
+    np.testing.assert_array_equal(whole, np.rint(whole))
+    assert whole[[0, 1, 2, 1000, 2000, 3999]].astype(int).tolist() == [
+        -252,
+        387,
+        1202,
+        228,
+        7965,
+        10175,
+    ]
+
+
+def test_the_clip_has_something_in_every_band():
+    power = np.abs(np.fft.rfft(synthetic_clip(16000, 0.5))) ** 2
+    bands = power[1:].reshape(40, -1).sum(axis=1)
+    assert bands.min() > 1e-4 * bands.max()
+
+
+@settings(max_examples=30)
+@given(st.integers(1000, 48_000), st.floats(0.01, 0.6))
+def test_any_clip_can_be_stored(rate, seconds):
+    samples = synthetic_clip(rate, seconds)
+    assert len(samples) == round(rate * seconds)
+    golden = Golden(samples, rate, np.zeros(1, np.float32), np.ones(1, np.float32), 1e-3)
+    if len(samples):
+        np.testing.assert_array_equal(Golden.from_bytes(golden.to_bytes()).samples, samples)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        replace(SPEC, offset_seconds=0.4),
+        replace(SPEC, trim_db=30.0, level=0.1),
+        replace(SPEC, features=(Mfcc(bands=8, count=4),)),
+    ],
+)
+def test_golden_features_are_of_sound_not_of_filling(spec):
+    model = parse_model_file(package(graph("toy_float"), **parts(front_end=spec)), "toy")
+    features = model.golden.features
+    assert len(np.unique(features.round(3), axis=0)) == len(features)
+
+
+def test_an_offset_of_minutes_does_not_make_a_file_of_megabytes():
+    spec = replace(SPEC, offset_seconds=3000.0)
+    model = parse_model_file(package(graph("toy_float"), **parts(front_end=spec)), "toy")
+    assert len(model.golden.samples) == 500_000
+
+
+def test_golden_vectors_are_the_classifiers_own():
+    model = parse_model_file(package(graph("toy_float"), **parts()), "toy")
+    golden = golden_vectors(Classifier(model), 0.25)
+    assert golden.to_bytes() == replace(model.golden, tolerance=0.25).to_bytes()
+
+
+def test_the_default_models_front_end_leaves_room_below_300_kilobytes():
+    """What a file holds beside a graph of 64 log-mel bands and three seconds."""
+    spec = FrontEndSpec()
+    samples = synthetic_clip(spec.sample_rate, 0.5)
+    golden = Golden(
+        samples, spec.sample_rate, np.zeros(spec.output_shape, np.float32), np.ones(8) / 8, 1e-3
+    )
+    assert len(golden.to_bytes()) < 100_000
