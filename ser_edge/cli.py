@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -25,7 +24,6 @@ BROKEN_PIPE = 141
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-@dataclass
 class Settings:
     """What holds for every command.
 
@@ -33,7 +31,8 @@ class Settings:
         debug: A fault shows its traceback before its line.
     """
 
-    debug: bool = False
+    def __init__(self) -> None:
+        self.debug = False
 
 
 class Interrupted(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 
 from ser_edge_runtime.errors import MissingExtra
@@ -32,3 +33,8 @@ def need(extra: str, what: str, *modules: str) -> None:
     """
     if any(find_spec(module) is None for module in modules or EXTRAS[extra]):
         raise MissingExtra(what, extra)
+
+
+def quiet_tensorflow() -> None:
+    """Keeps TensorFlow's own log off the terminal, unless the user chose a level."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -32,6 +34,24 @@ class Seconds(click.ParamType):  # type: ignore[type-arg] # generic since click 
         return seconds
 
 
+class Share(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4 alone
+    """A share of a whole, 0 to 1."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Reads ``value``; anything but a number from 0 to 1 is a usage error."""
+        try:
+            share = float(value)
+        except ValueError:
+            share = math.nan
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is not a share from 0 to 1 (0.02 is two points)", param, ctx)
+        return share
+
+
 class OutFile(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4 alone
     """A file to write, in a folder that is there: known before work of minutes begins."""
 
@@ -39,12 +59,61 @@ class OutFile(click.ParamType):  # type: ignore[type-arg] # generic since click 
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Reads ``value``; a folder, or a file in a folder that is missing, is a usage error."""
+        from pathlib import Path  # costs a cold start 4 ms
+
         path = Path(value)
         if path.is_dir():
             self.fail(f"{path} is a folder; name a file in it", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"the folder of {path} does not exist; create it first", param, ctx)
         return path
+
+
+def default_store() -> Path:
+    """Where features are kept if nobody says: the user's cache folder of this system."""
+    import os
+    import sys
+    from pathlib import Path
+
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "ser-edge" / "features"
+
+
+def store_option(function: Function) -> Function:
+    """Adds ``--store``; None stands for :func:`default_store`."""
+    return click.option(
+        "--store",
+        metavar="FOLDER",
+        envvar="SER_EDGE_STORE",
+        show_envvar=True,
+        help="Where computed features are kept; by default in the user's cache folder.",
+    )(function)
+
+
+def ledger_option(function: Function) -> Function:
+    """Adds ``--ledger``."""
+    return click.option(
+        "--ledger",
+        type=OutFile(),
+        metavar="FILE",
+        help="Table of scored test parts to enter the scores in. Scoring a recipe's test part "
+        "again with another model is refused.",
+    )(function)
+
+
+def processes_option(function: Function) -> Function:
+    """Adds ``--processes``."""
+    return click.option(
+        "--processes",
+        type=click.IntRange(1, 256),
+        help="Worker processes; by default one a core.",
+    )(function)
 
 
 def workers_option(function: Function) -> Function:

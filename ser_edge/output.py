@@ -146,7 +146,7 @@ class Progress:
         self._what = what
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
-        self._start = clock()
+        self._start = self._stage_start = clock()
         self._drawn_at = float("-inf")
         self._width = 0
         self._visible = shown and self._stream.isatty()
@@ -172,16 +172,23 @@ class Progress:
         ):
             return
         self._drawn_at = now
-        share = min(1.0, done / total) if total > 0 else 0.0
-        bar = ("#" * round(share * _BAR)).ljust(_BAR, ".")
-        line = f"{self._what} [{bar}] {done}/{total}"
+        line = self._what
+        if total > 0:
+            bar = ("#" * round(min(1.0, done / total) * _BAR)).ljust(_BAR, ".")
+            line += f" [{bar}] {done}/{total}"
         if 0 < done < total:
-            line += f"  {_clock_time((now - self._start) * (total - done) / done)} left"
+            line += f"  {clock_time((now - self._stage_start) * (total - done) / done)} left"
         if remark:
             line += f"  {one_line(remark)}"
         self._stream.write("\r" + line.ljust(self._width))
         self._stream.flush()
         self._width = len(line)
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Like a call, for work of several stages; ``total`` is 0 where it is not known."""
+        if what != self._what:
+            self._what, self._stage_start = what, self._clock()
+        self(done, total)
 
     def clear(self) -> None:
         """Wipes the line, so that other lines can be printed."""
@@ -192,7 +199,8 @@ class Progress:
             self._drawn_at = float("-inf")
 
 
-def _clock_time(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
+    """Seconds as minutes and seconds, or hours, minutes and seconds."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

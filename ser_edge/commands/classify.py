@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,21 +79,25 @@ def command(
         for done, recording in enumerate(recordings):
             progress(done, len(recordings))
             try:
-                for result in _classify(classifier, recording, segment, step):
-                    output.record(
-                        lines.values(recording, result, output.style), lines.text(recording, result)
-                    )
+                results = _classify(classifier, recording, segment, step)
             except SerEdgeError as fault:
                 output.error(fault, {"path": recording.path, "error": str(fault)})
+                continue
             except OSError as fault:
                 words = describe_os_error(fault)
                 output.error(words, {"path": recording.path, "error": words})
+                continue
+            # Printed outside the try: a full disk or a closed pipe is no fault of the recording.
+            for result in results:
+                output.record(
+                    lines.values(recording, result, output.style), lines.text(recording, result)
+                )
     return output.exit_code
 
 
 def _classify(
     classifier: Classifier, recording: Recording, segment: float | None, step: float | None
-) -> Iterator[Result]:
+) -> list[Result]:
     if recording.fault is not None:
         raise recording.fault
     if recording.path == STDIN:
@@ -102,17 +105,15 @@ def _classify(
 
         samples, rate = decode_wav(sys.stdin.buffer.read(), STDIN)
     elif segment is None:
-        yield classifier.classify_file(recording.path)
-        return
+        return [classifier.classify_file(recording.path)]
     else:
         from ser_edge_runtime.audio import load_audio
 
         samples, rate = load_audio(recording.path)
     if segment is None:
-        yield classifier.classify(samples, rate)
-        return
+        return [classifier.classify(samples, rate)]
     try:
-        yield from classifier.windows(samples, rate, segment, segment if step is None else step)
+        return classifier.windows(samples, rate, segment, segment if step is None else step)
     except ValueError as fault:
         # The samples were checked when they were read: it is the two lengths.
         raise click.UsageError(str(fault)) from None

@@ -124,7 +124,9 @@ def _soundfile() -> Check:
             f"{fault}; only PCM WAV can be read; run: pip install soundfile (32-bit ARM: "
             "apt install libsndfile1)",
         )
-    return Check("soundfile", OK, f"{soundfile.__version__}, libsndfile {soundfile.__libsndfile_version__}")
+    return Check(
+        "soundfile", OK, f"{soundfile.__version__}, libsndfile {soundfile.__libsndfile_version__}"
+    )
 
 
 def _interpreters(wanted: str | None) -> Iterator[Check]:

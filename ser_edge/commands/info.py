@@ -12,6 +12,7 @@ import click
 
 from ser_edge.describe import describe_front_end
 from ser_edge.output import Output, output_options
+from ser_edge.scores import conversion_loss, protocol_words, row_line, score_rows
 
 if TYPE_CHECKING:
     from ser_edge_runtime.model_file import Metadata, TensorInfo
@@ -85,11 +86,24 @@ def _sections(path: Path, size: int, metadata: Metadata) -> Iterator[tuple[str, 
     yield "front end", describe_front_end(metadata.front_end)
     yield "input", [_tensor_words(metadata.input)]
     yield "output", [f"{_tensor_words(metadata.output)}, temperature {metadata.temperature:.3g}"]
-    yield "scores", list(_tree(metadata.scores)) or ["none recorded"]
+    yield "scores", _score_lines(metadata.scores) or ["none recorded"]
     yield "provenance", list(_tree(metadata.provenance)) or ["none recorded"]
     yield "flatbuffer", [f"sha256 {metadata.flatbuffer_sha256}"]
     yield "licence", _wrap(metadata.licence)
     yield "intended use", _wrap(metadata.intended_use)
+
+
+def _score_lines(scores: Mapping[str, Any]) -> list[str]:
+    lines = [protocol_words(scores), *map(row_line, score_rows(scores))]
+    loss = conversion_loss(scores)
+    if loss is not None:
+        lines.append(
+            f"conversion: UAR {100 * loss.uar[0]:.1f} to {100 * loss.uar[1]:.1f} %, accuracy "
+            f"{100 * loss.accuracy[0]:.1f} to {100 * loss.accuracy[1]:.1f} % "
+            f"on {loss.clips} validation clips"
+        )
+    others = {key: value for key, value in scores.items() if key not in ("run", "conversion")}
+    return [line for line in lines if line] + list(_tree(others))
 
 
 def _tensor_words(tensor: TensorInfo) -> str:

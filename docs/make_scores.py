@@ -1,0 +1,58 @@
+"""Writes the default model's scores into README.md: ``python docs/make_scores.py``.
+
+The figures come out of the model file itself. A test holds that the committed table is
+what this script writes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ser_edge.scores import conversion_loss, score_rows
+from ser_edge_runtime.model_file import default_model_path, read_model_file
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN = "<!-- scores of the default model, written by docs/make_scores.py -->\n"
+END = "<!-- end of scores -->\n"
+
+
+def table(scores: Mapping[str, Any]) -> str:
+    """The scores on unseen test speakers, a row a corpus, and what the conversion cost."""
+    lines = [
+        "| corpus | classes | test speakers | clips | UAR | 95 % interval | accuracy |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in score_rows(scores):
+        if row.part != "test":
+            continue
+        low, high = row.interval or (None, None)
+        interval = "one speaker" if low is None else f"{100 * low:.1f} to {100 * high:.1f} %"
+        lines.append(
+            f"| {row.corpus} | {row.classes} | {row.speakers} | {row.clips} "
+            f"| {100 * row.uar:.1f} % | {interval} | {100 * row.accuracy:.1f} % |"
+        )
+    loss = conversion_loss(scores)
+    if loss is not None:
+        lines += [
+            "",
+            f"Scores of the float network; conversion took UAR from {100 * loss.uar[0]:.1f} to "
+            f"{100 * loss.uar[1]:.1f} % on",
+            f"{loss.clips} clips of {loss.speakers} validation speakers.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def updated(readme: str, scores: Mapping[str, Any]) -> str:
+    """The README with the table between its marks."""
+    before, rest = readme.split(BEGIN)
+    _, after = rest.split(END)
+    return before + BEGIN + table(scores) + END + after
+
+
+if __name__ == "__main__":
+    metadata = read_model_file(default_model_path()).metadata
+    README.write_text(updated(README.read_text("utf-8"), metadata.scores), "utf-8")
+    sys.stdout.write(f"{README}\n")

@@ -1,0 +1,148 @@
+"""``ser-edge train``: a recipe and recordings in, a run directory out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ser_edge.data import open_manifest
+from ser_edge.extras import need, quiet_tensorflow
+from ser_edge.ledger import enter_report
+from ser_edge.options import default_store, ledger_option, processes_option, store_option
+from ser_edge.output import Output, Progress, clock_time, output_options
+from ser_edge.scores import part_rows, row_line
+
+if TYPE_CHECKING:
+    from ser_edge_train.progress import EpochReport
+    from ser_edge_train.recipes import Recipe
+    from ser_edge_train.training import Trained
+
+
+@click.command(
+    "train",
+    epilog="""\b
+Examples:
+  ser-edge train --recipe ds-cnn-4corpora --data manifest.csv --run runs/first
+  ser-edge train --recipe mine.toml --data recordings/ --fold 2 --run runs/fold2
+  ser-edge train --run runs/first --resume
+
+Speakers of one part stand in no other. Epoch and temperature are chosen on validation
+speakers; the test part is not looked at without --score-test. Ctrl-C keeps the epochs
+done, and --resume goes on to the weights that an unbroken training ends with.""",
+)
+@click.option("--recipe", metavar="NAME|FILE", help="Recipe: a name of `ser-edge recipes`, or a "
+              ".toml file. With --resume, by default the run's own.")  # fmt: skip
+@click.option("--data", multiple=True, metavar="MANIFEST|FOLDER", help="Recordings: a manifest "
+              "that `ser-edge scan` wrote, or folders to scan; may stand several times. "
+              "With --resume, by default the run's own.")  # fmt: skip
+@click.option("--run", required=True, metavar="FOLDER", help="Run directory to write.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--fold", type=click.IntRange(1), help="Fold of the protocol, instead of the "
+              "recipe's.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed, instead of the recipe's.")
+@click.option("--epochs", type=click.IntRange(1), help="Most epochs, instead of the recipe's.")
+@click.option("--score-test", is_flag=True, help="Score the test part too: once, when all is "
+              "chosen.")  # fmt: skip
+@ledger_option
+@store_option
+@processes_option
+@output_options()
+def command(
+    recipe: str | None,
+    data: tuple[str, ...],
+    run: str,
+    resume: bool,
+    fold: int | None,
+    seed: int | None,
+    epochs: int | None,
+    score_test: bool,
+    ledger: Path | None,
+    store: str | None,
+    processes: int | None,
+    output: Output,
+) -> int:
+    """Train a recipe into a run directory.
+
+    The run directory holds the network, its front end, the manifest, the partition, every
+    prediction and a report.
+    """
+    if not resume and (recipe is None or not data):
+        raise click.UsageError("--recipe and --data are needed, unless --resume goes on with a run")
+    if ledger is not None and not score_test:
+        raise click.UsageError("--ledger needs --score-test")
+    need("train", "training")
+    quiet_tensorflow()
+    from ser_edge_train.manifest import Manifest
+    from ser_edge_train.run_directory import RunDirectory
+    from ser_edge_train.training import train
+
+    directory = RunDirectory.open(run) if resume else RunDirectory(run)
+    chosen = _recipe(recipe, directory).with_changes(fold=fold, seed=seed, epochs=epochs)
+    with output.progress("training") as progress:
+        trained = train(
+            chosen,
+            open_manifest(data, progress) if data else Manifest.read(directory.manifest),
+            directory,
+            store_root=default_store() if store is None else Path(store),
+            resume=resume,
+            processes=processes,
+            progress=_Listener(output, progress),
+            score_test=score_test,
+        )
+    if ledger is not None:
+        output.text(f"{ledger}: {enter_report(ledger, trained.report or {})} rows added")
+    _print(trained, output)
+    return output.exit_code
+
+
+def _recipe(recipe: str | None, directory: Any) -> Recipe:
+    from ser_edge_train.recipes import load_recipe
+
+    return directory.read_recipe() if recipe is None else load_recipe(recipe)
+
+
+class _Listener:
+    """What a training tells, printed."""
+
+    def __init__(self, output: Output, progress: Progress) -> None:
+        self._output = output
+        self._progress = progress
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        self._progress.stage(stage, done, total)
+
+    def epoch(self, report: EpochReport) -> None:
+        values = report.metrics
+        line = f"epoch {report.epoch}/{report.epochs}  loss {values['loss']:.4f}"
+        if "val_uar" in values:
+            line += f"  validation loss {values['val_loss']:.4f}, UAR {values['val_uar']:.4f}"
+            line += f" (best: epoch {report.best_epoch})"
+        line += f"  {report.seconds:.1f} s"
+        if report.epoch < report.epochs:
+            line += f", {clock_time(report.remaining_seconds)} left"
+        self._output.record(
+            {"epoch": report.epoch, "best_epoch": report.best_epoch, **values}, line
+        )
+
+    def note(self, line: str) -> None:
+        self._output.text(line)
+
+
+def _print(trained: Trained, output: Output) -> None:
+    report = trained.report
+    scores = {} if report is None else report["scores"]
+    for part in ("validation", "test"):
+        for row in part_rows(part, scores.get(part, {})):
+            output.text(row_line(row))
+    if report is not None:
+        output.text(f"wrote {trained.run.report_html}")
+    output.record(
+        {
+            "run": str(trained.run.path),
+            "clips": dict(trained.clips),
+            "left_out": dict(trained.left_out),
+            "report": report,
+        }
+    )
