@@ -28,6 +28,10 @@ _SCORE = re.compile(r"[01]\.[0-9]{6}")
 _COUNT = re.compile(r"[0-9]{1,9}")
 
 
+Asked = tuple[str, int, int, str]
+"""Recipe, fold, seed and partition digest: what may be scored once."""
+
+
 class ScoringsError(RowError):
     """A ledger that is not what this package writes, or a row that would not be one."""
 
@@ -71,7 +75,7 @@ class Scoring:
     macro_f1: float
 
     @property
-    def asked(self) -> tuple[str, int, int, str]:
+    def asked(self) -> Asked:
         """What may be scored once: recipe, fold, seed and partition."""
         return self.recipe, self.fold, self.seed, self.partition_digest
 
@@ -101,6 +105,28 @@ def read_scorings(path: str | PathLike[str]) -> list[Scoring]:
     return [_parsed(path, line, cells) for line, cells in rows]
 
 
+def check_unscored(path: str | PathLike[str], asked: Asked, run_digest: str) -> None:
+    """Makes sure that a test part may still be scored with this model, before it is looked at.
+
+    Args:
+        path: The ledger; it may not exist yet.
+        asked: As :attr:`Scoring.asked`.
+        run_digest: Of the model. The one that was scored before may be scored again.
+
+    Raises:
+        AlreadyScored: It was scored with another model.
+        ScoringsError: The ledger cannot be read.
+    """
+    for row in read_scorings(path):
+        if row.asked == asked and row.run_digest != run_digest:
+            raise AlreadyScored(
+                path,
+                f"the test part of {row.recipe}, fold {row.fold}, seed {row.seed}, was scored "
+                f"already, with the model {row.run_digest[:12]}; a test part is scored once",
+                "choose on the validation part, and score a recipe under a name of its own",
+            )
+
+
 def append_scoring(path: str | PathLike[str], scorings: Sequence[Scoring]) -> int:
     """Adds one scoring's rows, all or none; other processes wait meanwhile.
 
@@ -121,17 +147,9 @@ def append_scoring(path: str | PathLike[str], scorings: Sequence[Scoring]) -> in
     for scoring in scorings:
         _parsed(target, None, scoring.cells())
     with _locked(target):
-        known = read_scorings(target)
         for scoring in scorings:
-            for row in known:
-                if row.asked == scoring.asked and row.run_digest != scoring.run_digest:
-                    raise AlreadyScored(
-                        target,
-                        f"the test part of {row.recipe}, fold {row.fold}, seed {row.seed}, was "
-                        f"scored already, with the model {row.run_digest[:12]}; a test part is "
-                        "scored once",
-                        "choose on the validation part, and score a recipe under a name of its own",
-                    )
+            check_unscored(target, scoring.asked, scoring.run_digest)
+        known = read_scorings(target)
         there = {(row.asked, row.corpus) for row in known}
         new = [row for row in scorings if (row.asked, row.corpus) not in there]
         if new:
