@@ -130,6 +130,32 @@ def test_several_sources_share_their_common_folder(tmp_path):
     assert "list: labels beside the canonical ones: bored" in notes
 
 
+def test_a_table_rules_over_the_folder_it_lies_in(tmp_path):
+    write_tree(tmp_path / "own", ["angry/s1/a.wav", "angry/s1/b.wav", "OAF_bar_sad.wav"])
+    table = tmp_path / "own" / "own.csv"
+    table.write_text("path,emotion\nangry/s1/a.wav,calm\nOAF_bar_sad.wav,happy\n")
+    result = survey([tmp_path / "own", table])
+    assert {(c.corpus, c.stem, c.emotion) for c in result.manifest.clips} == {
+        ("own", "angry/s1/a", "calm"),
+        ("own", "OAF_bar_sad", "happy"),
+        ("own-2", "angry/s1/b", "angry"),
+    }
+    assert survey([table, tmp_path / "own"]) == result
+
+
+def test_tables_of_one_name_stay_apart(tmp_path):
+    for number, folder in enumerate(("a", "b")):
+        write_wav(tmp_path / folder / "x.wav", number)
+        (tmp_path / folder / "list.csv").write_text(
+            f"path,emotion\nx.wav,{('sad', 'calm')[number]}\n"
+        )
+    result = survey([tmp_path / "b" / "list.csv", tmp_path / "a" / "list.csv"])
+    assert [(c.corpus, c.emotion) for c in result.manifest.usable] == [
+        ("list", "sad"),
+        ("list-2", "calm"),
+    ]
+
+
 def test_the_order_of_sources_does_not_matter(tmp_path):
     write_tree(tmp_path / "a", TESS)
     write_tree(tmp_path / "b", TESS[:2], first_seed=50)

@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 
 from ser_edge_train.corpora import Labelled, LeftOut, crema_d, folders, recognise
+from ser_edge_train.corpora.parsed import corpus_name, take_name
 from ser_edge_train.corpora.table import read_table
 from ser_edge_train.errors import ScanError, TableError
 from ser_edge_train.hearing import Heard, Progress, hear_all
@@ -165,9 +166,10 @@ def _check_sources(paths: Sequence[Path]) -> Path:
 
 def _find(paths: Sequence[Path], root: Path) -> _Finding:
     finding = _Finding()
-    for path in paths:
+    names: set[str] = set()
+    for path in sorted(set(paths)):
         if path.is_file():
-            table = read_table(path)
+            table = read_table(path, take_name(corpus_name(path.stem), names))
             finding.files.update(table.files)
             if table.unused:
                 unused = ", ".join(table.unused)
@@ -191,7 +193,7 @@ def _find(paths: Sequence[Path], root: Path) -> _Finding:
             others.append((path, scanned))
         else:
             finding.files[path] = replace(parsed, sex=sex_of(path, parsed))
-    own = folders.parse_all(others)
+    own = folders.parse_all(others, names)
     finding.files.update(own)
     finding.unrecognised += [show(path) for path, _ in others if path not in own]
     return finding

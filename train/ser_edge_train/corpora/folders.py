@@ -11,7 +11,8 @@ Two layouts, below the folder that is scanned:
 
 LABEL is a word for one of the canonical emotions (``Angry``, ``fearful``); other
 labels need a table. The corpus is named for the folder that holds the label
-folders, the stem is the path below it without its ending.
+folders (``calls``, and ``calls-2`` for another of that name), the stem is the path
+below it without its ending.
 """
 
 from __future__ import annotations
@@ -21,24 +22,29 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ser_edge_train.corpora.parsed import Labelled, corpus_name, emotion_of
+from ser_edge_train.corpora.parsed import Labelled, corpus_name, emotion_of, take_name
 from ser_edge_train.manifest import UNKNOWN_SPEAKER
 
 _PREFIX = re.compile(r"([^_-]+)[_-].+")
 
 
-def parse_all(files: Iterable[tuple[Path, Path]]) -> Mapping[Path, Labelled]:
+def parse_all(
+    files: Iterable[tuple[Path, Path]], taken: Iterable[str] = ()
+) -> Mapping[Path, Labelled]:
     """Labels what lies in either layout; a file that does not is not in the answer.
 
     Args:
         files: Pairs of a file and the folder whose scan found it.
+        taken: Names that other corpora of the scan have.
     """
     found: dict[Path, tuple[Path, str, str]] = {}
     for path, scanned in files:
         place = _place(path, scanned)
         if place is not None:
             found[path] = place
-    names = _corpus_names({home for home, _, _ in found.values()})
+    used = set(taken)
+    homes = sorted({home for home, _, _ in found.values()})
+    names = {home: take_name(corpus_name(home.name), used) for home in homes}
     prefixes = Counter(
         (home, prefix_of(path.stem)) for path, (home, _, speaker) in found.items() if not speaker
     )
@@ -68,14 +74,3 @@ def _place(path: Path, scanned: Path) -> tuple[Path, str, str] | None:
     if len(folders) > 1 and (emotion := emotion_of(folders[-2])) and folders[-1].strip():
         return path.parents[2], emotion, folders[-1].strip()
     return None
-
-
-def _corpus_names(homes: Iterable[Path]) -> Mapping[Path, str]:
-    """One name for each folder: ``calls``, then ``calls-2`` for another of that name."""
-    taken: Counter[str] = Counter()
-    names = {}
-    for home in sorted(homes):
-        name = corpus_name(home.name)
-        taken[name] += 1
-        names[home] = name if taken[name] == 1 else f"{name}-{taken[name]}"
-    return names

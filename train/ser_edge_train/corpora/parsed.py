@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from ser_edge_train.manifest import CORPUS_LABELS
@@ -70,3 +71,14 @@ def corpus_name(text: str) -> str:
     """
     name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "recordings"
     return f"{name}-own" if name in CORPUS_LABELS else name
+
+
+def take_name(name: str, taken: set[str]) -> str:
+    """``name``, or ``name-2`` and so on where it is taken already; takes what it gives."""
+    free = next(
+        candidate
+        for number in count(1)
+        if (candidate := name if number == 1 else f"{name}-{number}") not in taken
+    )
+    taken.add(free)
+    return free

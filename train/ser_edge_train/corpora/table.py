@@ -36,8 +36,12 @@ class Table:
     unused: tuple[str, ...]
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, corpus: str | None = None) -> Table:
     """Reads a table, strictly; whether its recordings are there shows when they are decoded.
+
+    Args:
+        path: The CSV.
+        corpus: What to call its corpus; by default the name of the file.
 
     Raises:
         TableError: Names the file, the line, the column and the next step.
@@ -48,7 +52,7 @@ def read_table(path: Path) -> Table:
     if "emotion" not in columns:
         columns = ["emotion" if column == "label" else column for column in columns]
     _check_header(path, line, columns)
-    corpus = corpus_name(path.stem)
+    corpus = corpus or corpus_name(path.stem)
     files: dict[Path, Labelled] = {}
     lines: dict[str, int] = {}
     for line, values in rows:
