@@ -1,11 +1,13 @@
-"""Writes the default model's scores into README.md: ``python docs/make_scores.py``.
+"""Writes the default model's figures into README.md: ``python docs/make_scores.py``.
 
-The figures come out of the model file itself. A test holds that the committed table is
-what this script writes.
+The scores come out of the model file itself, the first screen's result out of the command
+that stands above it. Tests hold that what is committed is what this script writes.
 """
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,9 +40,9 @@ def table(scores: Mapping[str, Any]) -> str:
     if loss is not None:
         lines += [
             "",
-            f"Scores of the float network; conversion took UAR from {100 * loss.uar[0]:.1f} to "
-            f"{100 * loss.uar[1]:.1f} % on",
-            f"{loss.clips} clips of {loss.speakers} validation speakers.",
+            "Scores of the float network. Conversion took UAR from "
+            f"{100 * loss.uar[0]:.1f} to {100 * loss.uar[1]:.1f} %\n"
+            f"on {loss.clips} clips of {loss.speakers} validation speakers.",
         ]
     return "\n".join(lines) + "\n"
 
@@ -52,7 +54,20 @@ def updated(readme: str, scores: Mapping[str, Any]) -> str:
     return before + BEGIN + table(scores) + END + after
 
 
+def with_result(readme: str) -> str:
+    """The README with what its first command prints now."""
+    found = re.search(r"^\$ pip install \. && ser-edge (.*)\n(.*\n)", readme, re.MULTILINE)
+    assert found is not None
+    command = [sys.executable, "-m", "ser_edge", *found[1].split()]
+    printed = subprocess.run(
+        command, cwd=README.parent, capture_output=True, text=True, check=True
+    ).stdout
+    return readme[: found.start(2)] + printed + readme[found.end(2) :]
+
+
 if __name__ == "__main__":
     metadata = read_model_file(default_model_path()).metadata
-    README.write_text(updated(README.read_text("utf-8"), metadata.scores), "utf-8")
+    README.write_text(
+        with_result(updated(README.read_text("utf-8"), metadata.scores)), encoding="utf-8"
+    )
     sys.stdout.write(f"{README}\n")

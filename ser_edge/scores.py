@@ -51,8 +51,18 @@ class Loss(NamedTuple):
 
 def score_rows(scores: Mapping[str, Any]) -> list[ScoreRow]:
     """The scores of the run that a model came from, test part first; empty if there are none."""
-    parts = _table(_table(scores, "run"), "scores")
+    parts = _table(scores, "parts")
     return [row for part in PARTS for row in part_rows(part, _table(parts, part))]
+
+
+def other_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """What is neither of the run nor of the conversion."""
+    known = ("protocol", "parts", "conversion")
+    return {
+        key: value
+        for key, value in scores.items()
+        if key not in known or not isinstance(value, Mapping)
+    }
 
 
 def part_rows(part: str, scores: Mapping[str, Any]) -> list[ScoreRow]:
@@ -87,7 +97,7 @@ def conversion_loss(scores: Mapping[str, Any]) -> Loss | None:
 
 def protocol_words(scores: Mapping[str, Any]) -> str:
     """The protocol of the run in words, leaks first; empty if it is not recorded."""
-    protocol = _table(_table(scores, "run"), "protocol")
+    protocol = _table(scores, "protocol")
     if not isinstance(protocol.get("name"), str):
         return ""
     words = f"protocol {protocol['name']}, fold {protocol.get('fold')}"

@@ -12,7 +12,7 @@ import click
 
 from ser_edge.describe import describe_front_end
 from ser_edge.output import Output, output_options
-from ser_edge.scores import conversion_loss, protocol_words, row_line, score_rows
+from ser_edge.scores import conversion_loss, other_scores, protocol_words, row_line, score_rows
 
 if TYPE_CHECKING:
     from ser_edge_runtime.model_file import Metadata, TensorInfo
@@ -102,8 +102,7 @@ def _score_lines(scores: Mapping[str, Any]) -> list[str]:
             f"{100 * loss.accuracy[0]:.1f} to {100 * loss.accuracy[1]:.1f} % "
             f"on {loss.clips} validation clips"
         )
-    others = {key: value for key, value in scores.items() if key not in ("run", "conversion")}
-    return [line for line in lines if line] + list(_tree(others))
+    return [line for line in lines if line] + list(_tree(other_scores(scores)))
 
 
 def _tensor_words(tensor: TensorInfo) -> str:
