@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
+from ser_edge_runtime.errors import FileError
 from ser_edge_train import workers
-from ser_edge_train.feature_store import ChangedAudio
 
 
 def environment_of(_, items):
@@ -32,7 +32,7 @@ def kill_itself(_, items):
 
 
 def refuse(argument):
-    raise ChangedAudio(argument)
+    raise FileError(argument, "is silent", "record it again")
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -63,9 +63,10 @@ def test_a_killed_worker_is_one_clear_error():
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_an_error_of_the_setup_arrives_whole(processes):
-    with pytest.raises(ChangedAudio, match=r"a\.wav: its audio") as caught:
+    with pytest.raises(FileError) as caught:
         list(workers.work(double, refuse, "a.wav", [[1]], processes))
-    assert caught.value.fault == "its audio is not what the manifest says"
+    assert str(caught.value) == "a.wav: is silent; record it again"
+    assert caught.value.fault == "is silent"
 
 
 def test_few_pieces_wait_at_a_time():

@@ -179,7 +179,7 @@ def _svg(figure: Figure, name: str, title: str) -> str:
     """The figure as an ``svg`` element for a page, without anything that names a time or a site."""
     FigureCanvasSVG(figure)
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(stream, format="svg")
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
