@@ -109,7 +109,7 @@ def fake_package(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(tmp_path)
 
     yield put
-    for module in [m for m in sys.modules if m.split(".")[0] in ("tflite_runtime", "tensorflow")]:
+    for module in list(sys.modules):
         if str(tmp_path) in str(getattr(sys.modules[module], "__file__", "")):
             del sys.modules[module]
 
@@ -156,6 +156,28 @@ def test_a_broken_installation_is_told_from_a_missing_one(
         choose("tflite-runtime")
     assert "install it again" in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "file"),
+    [
+        ("ai-edge-litert", "ai_edge_litert", "interpreter.py"),
+        ("tensorflow", "tensorflow", "__init__.py"),
+    ],
+)
+@pytest.mark.parametrize("content", ["raise ImportError('libx')", "import not_there_at_all"])
+def test_the_other_packages_may_be_broken_too(fake_package, name, package, file, content):
+    fake_package(package, {"__init__.py": "", file: content})
+    with pytest.raises(NoInterpreter, match=f"{name} cannot be used: it does not import"):
+        choose(name)
+
+
+def test_tensorflow_that_is_missing_is_listed_as_that(monkeypatch):
+    from importlib import util
+
+    monkeypatch.setattr(util, "find_spec", lambda name: None)
+    (fault,) = [why for name, _, why in available_backends() if name == "tensorflow"]
+    assert "pip install 'ser-edge[train]'" in fault
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,24 @@ def test_the_tolerance_of_the_file_is_what_counts(model_file, classifier):
     assert not verify_golden(replaced(model_file, probabilities=shifted), classifier).passed
     lenient = replaced(model_file, probabilities=shifted, tolerance=0.02)
     assert verify_golden(lenient, classifier).passed
+
+
+def test_features_without_a_time_axis_are_compared_by_their_size(model_file, classifier):
+    """One row has no range over time; a feature of 40 may be off by 40 times what one of 1 may."""
+
+    class Averaging:
+        labels = classifier.labels
+        probabilities = staticmethod(lambda features: model_file.golden.probabilities)
+
+        @staticmethod
+        def front_end(samples):
+            return np.array([40.0, 0.001, -3.0, 0.0], np.float32)
+
+    class Carrying:
+        golden = replace(
+            model_file.golden, features=np.array([40.002, 0.001, -3.0, 0.0], np.float32)
+        )
+
+    report = verify_golden(Carrying, Averaging)
+    assert report.feature_difference == pytest.approx(0.002 / 40.002, rel=0.02)
+    assert report.passed

@@ -166,6 +166,13 @@ def test_strict_json_only(text):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_words_that_json_does_not_know_are_refused(metadata, word):
+    text = metadata.to_json().replace('"uar":0.25', f'"uar":{word}')
+    with pytest.raises(MetadataInvalid, match=f"{word} is no number"):
+        Metadata.from_json(text.encode(), "m.tflite")
+
+
 def test_a_number_too_large_for_a_float_is_refused_wherever_it_stands(metadata):
     text = metadata.to_json().replace('"uar":0.25', '"uar":1e999')
     with pytest.raises(MetadataInvalid, match=r"scores\.uar must be finite"):

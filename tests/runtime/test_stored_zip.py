@@ -114,3 +114,17 @@ def test_a_comment_and_bytes_behind_the_end_are_refused():
         assert not stored_zip.ends_with_zip(changed)
         with pytest.raises(stored_zip.BadZip, match="no end record"):
             stored_zip.parse(changed, **LIMITS)
+
+
+def test_a_directory_elsewhere_than_the_end_record_says_is_refused():
+    data = bytearray(stored_zip.build(MEMBERS))
+    data[-6:-2] = struct.pack("<L", 1)
+    with pytest.raises(stored_zip.BadZip, match="not where the end record says"):
+        stored_zip.parse(bytes(data), **LIMITS)
+
+
+def test_a_directory_of_fewer_entries_than_it_says_is_refused():
+    data = bytearray(stored_zip.build({"a": b""}))
+    data[-14:-10] = struct.pack("<2H", 2, 2)
+    with pytest.raises(stored_zip.BadZip, match="cut short"):
+        stored_zip.parse(bytes(data), **LIMITS)
