@@ -97,7 +97,8 @@ def make_optimizer(how: Fit, steps: int, model: Any) -> Any:
         )
     arguments: dict[str, Any] = {
         "learning_rate": rate,
-        "weight_decay": chosen.weight_decay or None,
+        # None leaves the decay's operators out; AdamW wants a number.
+        "weight_decay": chosen.weight_decay or (0.0 if chosen.name == "adamw" else None),
         "global_clipnorm": chosen.clip_norm,
     }
     if chosen.name == "sgd":
