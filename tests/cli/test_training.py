@@ -17,8 +17,8 @@ import pytest
 from ser_edge_runtime.model_file import read_model_file
 
 ROOT = Path(__file__).resolve().parents[2]
-PITCHES = {"angry": 1400, "neutral": 500, "sad": 220}
-SPEAKERS = {"ada": 1.0, "ben": 1.04, "cyd": 0.97, "dan": 1.02, "eva": 0.95}
+PITCHES = {"angry": 880, "neutral": 440, "sad": 220}
+SPEAKERS = ("ada", "ben", "cyd", "dan", "eva")
 TAKES = 4
 RECIPE = """\
 name = "toy"
@@ -57,6 +57,7 @@ learning_rate = 0.02
 
 def write_tone(path: Path, pitch: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
+    pitch *= 2 ** rng.normal(scale=0.1)
     times = np.arange(6400) / 16000
     samples = 0.4 * np.sin(2 * np.pi * pitch * times) + 0.02 * rng.standard_normal(6400)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,11 +73,13 @@ def toy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
     seed = 0
     for label, pitch in PITCHES.items():
-        for speaker, factor in SPEAKERS.items():
+        for speaker in SPEAKERS:
             for take in range(TAKES):
                 seed += 1
                 where = folder / "recordings" / label / speaker / f"{label}-{speaker}-{take}.wav"
-                write_tone(where, pitch * factor * (1 + 0.01 * take), seed)
+                # One in twelve sounds like another label: no network is right on all.
+                odd = label == "neutral" and take == 0
+                write_tone(where, PITCHES["sad"] if odd else pitch, seed)
     (folder / "toy.toml").write_text(RECIPE)
     return folder
 
@@ -184,28 +187,36 @@ def test_the_model_classifies_what_it_was_trained_for(line):
     rows = [json.loads(text) for text in line["classify"].stdout.splitlines()]
     right = sum(row["label"] == Path(row["path"]).parts[-3] for row in rows)
     assert len(rows) == 60
-    assert right >= 48
+    assert right >= 42
 
 
 def test_doctor_finds_that_the_model_computes_here_what_it_computed_there(line):
     assert "golden vectors hold" in line["doctor"].stdout
 
 
-def test_above_the_gate_nothing_is_kept_but_the_report(line, ser_edge, toy, one_line):
-    # No conversion to dynamic range computes just what the network does, but it may lose no
-    # clip: so the gate is below nothing lost. A share below 0 is refused, so the report of a
-    # real loss is made by asking for less than the worst that was seen.
-    for variant in ("int8", "dynamic"):
-        report = toy / "strict.tflite.report.json"
-        done = ser_edge("convert", "run", "--variant", variant, "--max-drop", "0", "--out",
-                        "strict.tflite", cwd=toy, SER_EDGE_STORE=str(toy / "store"))  # fmt: skip
-        lost = json.loads(report.read_text())["gate"]["drop"] > 0
-        assert done.returncode == int(lost)
-        assert (toy / "strict.tflite").exists() == (not lost)
-        if lost:
-            one_line(done, 1, "strict.tflite.report.json")
-            assert "accuracy:" in done.stdout
-        (toy / "strict.tflite").unlink(missing_ok=True)
+def test_above_the_gate_nothing_is_kept_but_the_report(line, toy, one_line):
+    # The network is made to look perfect on its validation clips: what the file gets wrong
+    # there, as the network does, is then lost by the conversion.
+    code = (
+        "import numpy as np\n"
+        "from dataclasses import replace\n"
+        "from ser_edge.cli import main\n"
+        "from ser_edge_convert import conversion\n"
+        "from ser_edge_train.run_directory import RunDirectory\n"
+        "inputs = conversion.RunInputs.read(RunDirectory.open('run'))\n"
+        "perfect = 9 * np.eye(3, dtype=np.float32)[inputs.classes(inputs.validation)]\n"
+        "run_child = conversion.run_child\n"
+        "conversion.run_child = lambda *a, **k: replace(run_child(*a, **k), logits=perfect)\n"
+        "main(['convert', 'run', '--variant', 'int8', '--max-drop', '0', '--store', 'store',"
+        " '--out', 'strict.tflite'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=toy, capture_output=True, text=True, check=False
+    )
+    one_line(done, 1, "strict.tflite: not kept", "strict.tflite.report.json")
+    assert "accuracy:   1.0000 before" in done.stdout
+    assert [path.name for path in toy.glob("strict*")] == ["strict.tflite.report.json"]
+    assert json.loads((toy / "strict.tflite.report.json").read_text())["kept"] is False
 
 
 def test_ctrl_c_keeps_what_was_done_and_resume_ends_like_an_unbroken_run(line, toy):
