@@ -193,17 +193,13 @@ def _plan(recipe: Recipe, manifest: Manifest) -> _Plan:
 
 def _keep_or_compare(run: RunDirectory, plan: _Plan) -> None:
     """Writes manifest, partition and front end; in a run that has them they must be the same."""
-    for path, kind, read, digest in (
-        (run.manifest, "recordings", Manifest.read, plan.manifest.digest),
-        (run.partition, "a partition", Partition.read, plan.partition.digest),
+    for path, read, digest, fault in (
+        (run.manifest, Manifest.read, plan.manifest.digest, "other recordings"),
+        (run.partition, Partition.read, plan.partition.digest, "another partition"),
     ):
         if path.is_file() and read(path).digest != digest:
             raise RunError(
-                run.path,
-                f"began with other {kind}"
-                if kind == "recordings"
-                else f"began with another {kind}",
-                "name the same data or train anew in another folder",
+                run.path, f"began with {fault}", "name the same data or train anew elsewhere"
             )
     # The manifest's root may have moved: it is written anew.
     plan.manifest.write(run.manifest)
