@@ -36,7 +36,12 @@ class FileError(SerEdgeError):
         self.path = fspath(path)
         self.fault = fault
         self.hint = hint
-        super().__init__(f"{self.path}: {fault}; {hint}")
+        super().__init__(f"{_printable(self.path)}: {fault}; {hint}")
+
+
+def _printable(path: str) -> str:
+    """The path as it is, or quoted where a line break or control code in it would garble a line."""
+    return path if path.isprintable() else ascii(path)
 
 
 class SpecError(SerEdgeError):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
+from numpy.fft import rfft
 
 from ser_edge_runtime.front_end import spectrum
 from ser_edge_runtime.front_end.framing import Framer, frames_of
@@ -102,7 +103,7 @@ class FrameStage:
             raw[:, self._crossings.column] = self._crossings.next_block()
         if self._steps:
             # In float64, as librosa does: in float32 the quiet bins beside a loud one drown.
-            bins = np.fft.rfft(frames * self._window)
+            bins = rfft(frames * self._window)
             power = (bins.real**2 + bins.imag**2).astype(np.float32)
             for columns, step in self._steps:
                 raw[:, columns] = step(power)

@@ -116,10 +116,7 @@ class Normaliser:
         """
         if not isinstance(values, dict) or set(values) != {"mean", "scale"}:
             raise SpecError("normaliser: a table with mean and scale is expected")
-        try:
-            return cls(np.array(values["mean"], np.float32), np.array(values["scale"], np.float32))
-        except (TypeError, ValueError, OverflowError):
-            raise SpecError("normaliser: mean and scale must be lists of numbers") from None
+        return cls(_row(values["mean"]), _row(values["scale"]))
 
     @classmethod
     def from_json(cls, text: str) -> Normaliser:
@@ -133,3 +130,12 @@ class Normaliser:
         except (ValueError, RecursionError) as fault:
             raise SpecError(f"normaliser: not JSON ({fault})") from None
         return cls.from_dict(values)
+
+
+def _row(values: Any) -> Array:
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise SpecError("normaliser: mean and scale must be lists of numbers")
+    largest = float(np.finfo(np.float32).max)
+    if not all(abs(value) <= largest for value in values):
+        raise SpecError("normaliser: mean and scale must be finite numbers")
+    return np.array(values, np.float32)

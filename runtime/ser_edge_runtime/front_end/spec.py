@@ -11,13 +11,13 @@ keyed by the frame part alone.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
+from ser_edge_runtime.digests import sha256_hex
 from ser_edge_runtime.errors import SpecError
 from ser_edge_runtime.front_end.kinds import (
     FEATURES,
@@ -129,7 +129,7 @@ class FrontEndSpec:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hex: the identity of the spec."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        return sha256_hex(self.to_json().encode())
 
     @cached_property
     def frame_digest(self) -> str:
@@ -141,7 +141,7 @@ class FrontEndSpec:
             )
         }  # fmt: skip
         frame_part["groups"] = [[type(group).__name__, asdict(group)] for group in raw_groups(self)]
-        return hashlib.sha256(_canonical(frame_part).encode()).hexdigest()
+        return sha256_hex(_canonical(frame_part).encode())
 
     def frame_count(self, samples: int) -> int:
         """Frames of a recording of ``samples`` samples at :attr:`sample_rate`."""
@@ -224,7 +224,10 @@ def _build(cls: type[Any], values: dict[str, Any], where: str) -> Any:
             raise SpecError(
                 f"{where}: unknown field {name!r}; known are {', '.join(sorted(known))}"
             )
-    return cls(**values)
+    try:
+        return cls(**values)
+    except OverflowError:
+        raise SpecError(f"{where}: a number is too large") from None
 
 
 def _coerce(owner: Any, where: str) -> None:

@@ -74,14 +74,18 @@ def mel_filters(scale: MelScale, sample_rate: int, fft_length: int) -> Array:
     fmax = sample_rate / 2 if scale.fmax is None else scale.fmax
     low, high = hz_to_mel(np.array([scale.fmin, fmax]), scale.htk)
     corners = mel_to_hz(np.linspace(low, high, scale.bands + 2), scale.htk)
-    hertz = np.arange(fft_length // 2 + 1)[:, None] * (sample_rate / fft_length)
-    widths = np.diff(corners)
-    rising = (hertz - corners[:-2]) / widths[:-1]
-    falling = (corners[2:] - hertz) / widths[1:]
-    triangles = np.maximum(0, np.minimum(rising, falling))
-    if scale.norm == "slaney":
-        triangles = triangles * (2 / (corners[2:] - corners[:-2]))
-    return _frozen(triangles.astype(np.float32))
+    hertz = np.arange(fft_length // 2 + 1) * (sample_rate / fft_length)
+    filters = np.zeros((len(hertz), scale.bands), np.float32)
+    firsts = np.searchsorted(hertz, corners[:-2], side="right")
+    ends = np.searchsorted(hertz, corners[2:], side="left")
+    # Only the bins under each triangle: over all of them it would be most of a cold start.
+    for band, (first, end) in enumerate(zip(firsts, ends, strict=True)):
+        low, peak, high = corners[band : band + 3]
+        inside = hertz[first:end]
+        triangle = np.minimum((inside - low) / (peak - low), (high - inside) / (high - peak))
+        height = 2 / (high - low) if scale.norm == "slaney" else 1
+        filters[first:end, band] = triangle * height
+    return _frozen(filters)
 
 
 @lru_cache(maxsize=16)

@@ -110,7 +110,9 @@ def test_impossible_ones_are_refused(mean: list[float], scale: list[float]) -> N
     "text",
     ["", "[]", "null", '{"mean":[0]}', '{"mean":[0],"scale":["x"]}', '{"mean":{},"scale":[1]}',
      '{"mean":[0],"scale":[1],"more":0}', '{"mean":[[0],[0,1]],"scale":[1]}', "[" * 100_000,
-     '{"mean":null,"scale":null}', '{"mean":[1e999],"scale":[1]}'],
+     '{"mean":null,"scale":null}', '{"mean":["0"],"scale":["1"]}', '{"mean":[true],"scale":[1]}',
+     '{"mean":[1e300],"scale":[1]}', '{"mean":[1' + "0" * 400 + '],"scale":[1]}',
+     '{"mean":[1e999],"scale":[1]}'],
 )  # fmt: skip
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="normaliser"):

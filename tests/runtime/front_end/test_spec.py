@@ -220,6 +220,7 @@ def test_nonsense_is_refused_by_name(fields: dict[str, object], message: str) ->
         "", "null", "[]", "3", "{", '"spec"', '{"sample_rate":"16000"}', '{"hops":1}',
         '{"features":"mfcc"}', '{"features":[1]}', '{"features":[{"kind":"plp"}]}',
         '{"features":[{"bands":3}]}', '{"features":[{"kind":"zcr","bands":3}]}',
+        '{"clip_seconds":1' + "0" * 400 + "}",
         '{"clip_seconds":NaN}', '{"level":1e999}', "[" * 100_000,
         '{"features":[{"kind":["mfcc"]}]}', '{"features":[{"kind":{}}]}',
     ],
