@@ -38,7 +38,9 @@ traceback as well.
 def page() -> str:
     """The whole of docs/cli.md."""
     sections = [INTRODUCTION, _section("ser-edge", _help(cli, "ser-edge", None))]
-    with click.Context(cli, info_name="ser-edge", terminal_width=WIDTH) as parent:
+    with click.Context(
+        cli, info_name="ser-edge", terminal_width=WIDTH, **cli.context_settings
+    ) as parent:
         for name in COMMANDS:
             command = cli.get_command(parent, name)
             assert command is not None
@@ -47,7 +49,10 @@ def page() -> str:
 
 
 def _help(command: click.Command, name: str, parent: click.Context | None) -> str:
-    with click.Context(command, parent, info_name=name, terminal_width=WIDTH) as context:
+    settings = cli.context_settings
+    with click.Context(
+        command, parent, info_name=name, terminal_width=WIDTH, **settings
+    ) as context:
         text = command.get_help(context)
     return "\n".join(line.rstrip() for line in text.splitlines())
 

@@ -112,7 +112,7 @@ def command(
         merges = {"calm": "neutral"}
     chosen = part or "test"
     with output.progress("scanning") as progress:
-        manifest = open_manifest(data, progress)
+        manifest = open_manifest(data, progress, output)
         division = None if partition is None else Partition.read(partition)
         parts = _parts(manifest, division, chosen, metadata.labels, merges, output)
         _warn(metadata, manifest, division, output)
@@ -165,7 +165,9 @@ def _evaluate_run(
         with output.progress("evaluating") as progress:
             trained = train(
                 directory.read_recipe(),
-                open_manifest(data, progress) if data else Manifest.read(directory.manifest),
+                open_manifest(data, progress, output)
+                if data
+                else Manifest.read(directory.manifest),
                 directory,
                 store_root=default_store() if store is None else Path(store),
                 resume=True,

@@ -24,8 +24,10 @@ Examples:
   ser-edge scan table.csv --out mine.csv        (columns path, label, speaker, ...)
 
 Layouts: RAVDESS, CREMA-D, TESS and SAVEE are known by their file names, in whatever
-folders they lie. Anything else is read as LABEL/file or LABEL/SPEAKER/file, or from a
-CSV table. Faults keep a clip in the manifest and out of training.
+folders they lie. Anything else is read as LABEL/SPEAKER/file or LABEL/file, where LABEL is
+a word for an emotion, as angry or fearful, or from a CSV table with the columns path,
+label and speaker, with labels of any name. Faults keep a clip in the manifest and out of
+training.
 
 Exit code 1 when a recording or folder could not be read.""",
 )

@@ -83,7 +83,7 @@ def command(
     with output.progress("training") as progress:
         trained = train(
             chosen,
-            open_manifest(data, progress) if data else Manifest.read(directory.manifest),
+            open_manifest(data, progress, output) if data else Manifest.read(directory.manifest),
             directory,
             store_root=default_store() if store is None else Path(store),
             resume=resume,

@@ -188,6 +188,7 @@ def test_a_delegate_that_is_not_there_is_one_line(ser_edge, one_line, model, cli
         ["--segment", "nan"],
         ["--segment", "inf"],
         ["--segment", "long"],
+        ["--segment", "1", "--step", "0.0001"],
         ["--step", "1"],
         ["--threads", "0"],
         ["--interpreter", "abacus"],

@@ -106,3 +106,14 @@ def test_scan_and_recipes_load_no_tensorflow(tmp_path):
     words = ["scan", CLIP.parent, "--out", tmp_path / "manifest.csv"]
     loaded = packages(modules_after(command(*words)))
     assert loaded & {"tensorflow", "keras", "librosa", "sklearn", "matplotlib"} == set()
+
+
+def test_evaluation_of_a_model_file_loads_no_tensorflow(tmp_path):
+    rows = ["path,label"]
+    for label, clip in zip(("calm", "loud"), sorted(CLIP.parent.glob("*.wav")), strict=False):
+        (tmp_path / f"{label}.wav").write_bytes(clip.read_bytes())
+        rows.append(f"{label}.wav,{label}")
+    (tmp_path / "own.csv").write_text("\n".join(rows))
+    loaded = packages(modules_after(command("evaluate", MODEL, "--data", tmp_path / "own.csv")))
+    assert "ser_edge_train" in loaded
+    assert loaded & {"tensorflow", "keras", "librosa", "sklearn", "matplotlib", "pydantic"} == set()
