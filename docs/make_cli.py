@@ -1,6 +1,6 @@
 """Writes docs/cli.md from the commands' own help: ``python docs/make_cli.py``.
 
-A test holds that the committed file is what this script writes.
+With ``-`` it prints the page instead. A test holds that the committed file is that page.
 """
 
 from __future__ import annotations
@@ -62,5 +62,7 @@ def _section(title: str, text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")
+    if sys.argv[1:] == ["-"]:
+        sys.stdout.write(page())
+    else:
+        PAGE.write_text(page(), encoding="utf-8")
