@@ -20,8 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ser_edge_convert.cell_clip import NO_CLIP, WIDEST_INT8, cell_clips, set_cell_clip
 from ser_edge_convert.child import FAILED, Desk
 from ser_edge_convert.fused_lstm import prepare
+from ser_edge_convert.quantisation import convert_calibrated
 from ser_edge_runtime.files import write_atomically, write_text_atomically
 
 PREDICT_BATCH = 64
@@ -85,7 +87,8 @@ def to_flatbuffer(model: Any, variant: str, calibration: npt.NDArray[np.float32]
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if variant in ("int8", "int8-io", "int16x8"):
+    calibrated = variant in ("int8", "int8-io", "int16x8")
+    if calibrated:
         if calibration is None:
             raise ValueError(f"{variant} needs clips to calibrate on")
         converter.representative_dataset = _one_by_one(calibration)
@@ -97,7 +100,16 @@ def to_flatbuffer(model: Any, variant: str, calibration: npt.NDArray[np.float32]
     if variant == "int8-io":
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
+    if calibrated:
+        return _checked(convert_calibrated(converter), WIDEST_INT8)
+    return _checked(set_cell_clip(bytes(converter.convert()), NO_CLIP), NO_CLIP)
+
+
+def _checked(flatbuffer: bytes, limit: float) -> bytes:
+    found = cell_clips(flatbuffer)
+    if any(clip != limit for clip in found):
+        raise RuntimeError(f"the LSTM's cell state is clipped at {found}: not the network's own")
+    return flatbuffer
 
 
 def run(desk: Desk) -> None:

@@ -48,9 +48,9 @@ class FusedLSTM(keras.layers.LSTM):
     """An LSTM that converts to one builtin operator. Batch size must be fixed.
 
     Attributes:
-        function_name: Marks the layer's function for the converter. Two layers
-            of a network must differ in it, or one stands in for the other; a
-            random name would make every conversion differ from the last.
+        function_name: By its beginning, "lstm_", the converter knows the layer's
+            function. It is numbered, not random, so that conversions repeat;
+            functions of one name may be exchanged for each other, hence one a layer.
     """
 
     function_name = "lstm_0"

@@ -25,7 +25,7 @@ from ser_edge_train.run_directory import RunDirectory, RunError
 Progress = Callable[[str, int, int], None]
 
 ROWS = 256
-BRIEF = ("clips", "speakers", "accuracy", "uar", "uar_interval", "macro_f1", "ece")
+BRIEF = ("clips", "speakers", "accuracy", "uar", "uar_interval", "macro_f1", "ece", "recalls")
 
 
 @dataclass(frozen=True)

@@ -334,8 +334,8 @@ def test_a_network_that_is_no_keras_file(made, tmp_path, run):
 
 def reported(run: RunDirectory) -> dict:
     group = {"clips": 9, "speakers": 3, "accuracy": 0.7, "uar": 0.6, "uar_interval": [0.5, 0.7]}
-    group |= {"macro_f1": 0.6, "ece": 0.1}
-    tables = {"confusion": {"labels": [], "counts": []}, "recalls": {"sad": 0.5}}
+    group |= {"macro_f1": 0.6, "ece": 0.1, "recalls": {"sad": 0.5}}
+    tables = {"confusion": {"labels": [], "counts": []}, "precisions": {"sad": 0.5}}
     found = {"overall": group | tables, "corpora": {"toy": group | tables}, "speakers": {"a": {}}}
     report = {
         "schema_version": 1,

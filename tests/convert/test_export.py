@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ keras = pytest.importorskip("keras", reason="needs the extra convert")
 
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 
-from ser_edge_convert import export  # noqa: E402
+from ser_edge_convert import export, quantisation  # noqa: E402
+from ser_edge_convert.cell_clip import cell_clips, set_cell_clip  # noqa: E402
 from ser_edge_convert.child import FAILED, Desk, Job  # noqa: E402
 from ser_edge_convert.fused_lstm import can_fuse, prepare  # noqa: E402
 from ser_edge_convert.graph import read_graph  # noqa: E402
@@ -124,6 +126,51 @@ def test_going_backwards_is_kept(variant):
     flatbuffer = convert(model, variant)
     assert read_graph(flatbuffer).counts[FUSED] == 2
     assert difference(model, flatbuffer) < BOUND[variant]
+
+
+@pytest.mark.parametrize(
+    ("variant", "steps"),
+    [("float32", 60), ("float32", 160), ("float16", 160), ("dynamic", 160), ("int8", 60)],
+)
+def test_a_cell_state_beyond_ten_is_not_clipped(variant, steps):
+    # The converter's own clip is 10; these states reach 40 (of 60 steps) before they fall again.
+    model = networks.counting(steps)
+    clips = networks.rise_and_fall(30, steps)
+    flatbuffer = export.to_flatbuffer(prepare(model, "fused")[0], variant, clips)
+    expected = export.network_logits(model, clips)
+    error = float(np.abs(answers(flatbuffer, clips) - expected).max() / np.ptp(expected))
+    assert error < BOUND[variant]
+    assert cell_clips(flatbuffer) == ((64.0,) if variant == "int8" else ())
+    clipped = answers(set_cell_clip(flatbuffer, 10.0), clips)
+    assert np.abs(clipped - expected).max() > 0.3 * np.ptp(expected), "10 is to matter here"
+
+
+def test_a_clip_that_comes_back_is_noticed(monkeypatch):
+    for module in (export, quantisation):
+        monkeypatch.setattr(module, "set_cell_clip", lambda flatbuffer, limit: flatbuffer)
+    for variant in ("float32", "int8"):
+        with pytest.raises(RuntimeError, match="clipped at"):
+            convert(networks.cnn_lstm(), variant)
+
+
+def test_calibration_starts_every_clip_from_nothing():
+    # Cells that hardly forget: carried on, the first clip's sum would stand in the second.
+    model = prepare(networks.counting(60), "fused")[0]
+    rising, falling = networks.rise_and_fall(2, 60)
+    order = [np.stack(pair) for pair in ((rising, falling), (falling, rising))]
+    graphs = [read_graph(export.to_flatbuffer(model, "int8", clips)) for clips in order]
+    one, other = ([(t.scales, t.zero_points) for t in graph.tensors] for graph in graphs)
+    assert one == other
+
+
+def test_a_release_that_calibrates_in_another_way_is_noticed(monkeypatch):
+    @contextmanager
+    def not_at_all(kind):
+        yield
+
+    monkeypatch.setattr(quantisation, "_calibrating_by", not_at_all)
+    with pytest.raises(RuntimeError, match="in a way that is not known here"):
+        convert(networks.convolution(), "int8")
 
 
 @pytest.mark.parametrize("backwards", [False, True])
