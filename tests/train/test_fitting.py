@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_train import fitting
 from ser_edge_train.checkpoint import Checkpoint, CheckpointError
-from ser_edge_train.dataset import Part
+from ser_edge_train.dataset import Part, TrainingBatches
 from ser_edge_train.fitting import FitError, fit, predict
 from ser_edge_train.metrics import confusion, masked_argmax, uar
 from ser_edge_train.networks.files import NetworkFileError, load_network
@@ -139,13 +140,12 @@ def test_a_fit_killed_within_an_epoch_and_while_writing_ends_like_an_unbroken_on
 
 
 def test_the_toy_shows_what_could_be_forgotten(folder):
-    """Early stopping and plateau act within the toy's epochs, or the tests above show little."""
+    """The plateau acts within the toy's epochs and seeds are kept, or the above shows little."""
     run = unbroken("cnn1d", folder)
     rates = [row["learning_rate"] for row in history_of(run)]
     assert len(set(rates)) > 1
     checkpoint = Checkpoint.read(run.checkpoint)
     assert set(checkpoint.callbacks) == {"best_weights", "early_stopping", "reduce_learning_rate"}
-    assert checkpoint.callbacks["early_stopping"]["wait"] > 0
     # The dropout layer's seed is among the network's variables.
     assert len(checkpoint.model) == len(checkpoint.best) + 1
 
@@ -188,6 +188,9 @@ def test_early_stopping_stops_and_a_stopped_fit_stays_stopped(tmp_path):
     scores = [row["val_uar"] for row in rows]
     assert len(rows) == scores.index(max(scores)) + 1 + 2
     assert listener.reports[-1].remaining_seconds == 0
+    # Stopped while it was losing patience, a fit has not gained any when it goes on.
+    resumed = stopped_and_resumed(tmp_path / "resumed", changes, Listener(at_epoch=len(rows) - 1))
+    assert_equal_runs(resumed, run)
     before = run.model.read_bytes()
     recipe = toy_recipe(**changes)
     fit(recipe, *toy_data(recipe), run, resume=True, progress=Listener(at_step=(len(rows) + 1, 1)))
@@ -243,6 +246,32 @@ def test_a_checkpoint_is_there_before_its_epoch_is_told(tmp_path):
     reader = Reader()
     fit(recipe, *toy_data(recipe), run, progress=reader)
     assert len(reader.reports) == len(history_of(run))
+
+
+def test_each_batch_is_made_once_and_in_its_place(tmp_path, monkeypatch):
+    made = []
+    batch = TrainingBatches.batch
+
+    def noted(self, epoch, place):
+        made.append((epoch, place))
+        return batch(self, epoch, place)
+
+    monkeypatch.setattr(TrainingBatches, "batch", noted)
+    run = stopped_and_resumed(tmp_path / "run", {"fit__epochs": 3}, Listener(at_epoch=1))
+    assert made == [(epoch, place) for epoch in range(3) for place in range(5)]
+    assert len(history_of(run)) == 3
+
+
+def test_the_moving_averages_of_a_short_fit_are_the_datas(tmp_path):
+    """Fifteen steps: validation must see the network that was trained, not one of the start."""
+    changes = {"fit__epochs": 3, "augmentation": None, "fit__optimizer__learning_rate": 1e-5}
+    run, _ = fitted(tmp_path / "run", changes)
+    train, _, normaliser = toy_data(toy_recipe())
+    model = load_network(run.model)
+    found = model.get_layer("norm1")
+    filtered = keras.Model(model.input, found.input).predict_on_batch(normaliser(train.features))
+    variance = filtered.var(axis=(0, 1))
+    np.testing.assert_allclose(found.moving_variance.numpy(), variance, rtol=0.35)
 
 
 # --- refusals -------------------------------------------------------------------------------

@@ -176,7 +176,8 @@ def _run_epochs(
     progress: Progress,
 ) -> None:
     how = recipe.fit
-    by_class = class_weights(train.labels, len(recipe.labels), how.class_weights)
+    shape, classes = recipe.spec.output_shape, len(recipe.labels)
+    by_class = class_weights(train.labels, classes, how.class_weights)
     batches = TrainingBatches(
         train,
         utterance_weights(train, by_class),
@@ -191,10 +192,12 @@ def _run_epochs(
     model.compile(
         optimizer,
         MaskedCrossentropy(how.label_smoothing),
-        metrics=[UnweightedAverageRecall(len(recipe.labels))],
+        metrics=[UnweightedAverageRecall(classes)],
         jit_compile=False,
     )
-    series = _Series(len(batches), lambda place: batches.batch(state.running_epoch, place))
+    series = _series(
+        len(batches), lambda place: batches.batch(state.running_epoch, place), shape, classes
+    )
     checked = None
     if len(validation):
         plain = PlainBatches(
@@ -203,32 +206,34 @@ def _run_epochs(
             normaliser,
             max(how.batch_size, 256),
         )
-        checked = _Series(len(plain), plain.batch)
+        checked = _series(len(plain), plain.batch, shape, classes)
     model.fit(
         series,
         validation_data=checked,
         epochs=how.epochs,
         initial_epoch=len(state.history),
-        # The order is the batches' own.
-        shuffle=False,
+        shuffle=False,  # the order is the batches' own
         callbacks=[*state.callbacks.values(), _Epochs(state, progress, len(batches))],
         verbose=0,
     )
 
 
-class _Series(keras.utils.PyDataset):
-    """Batches as Keras asks for them: from one thread, a few ahead of the fit."""
+def _series(length: int, get: Callable[[int], Any], shape: tuple[int, ...], classes: int) -> Any:
+    """Batches as Keras asks for them: anew in each epoch, in order, one ahead of the fit."""
+    import tensorflow as tf
 
-    def __init__(self, length: int, get: Callable[[int], Any]) -> None:
-        super().__init__()
-        self._length = length
-        self._get = get
+    # Not a keras.utils.PyDataset: it ends in Dataset.from_generator, whose operator (TensorFlow
+    # 2.21) makes malloc return memory at once for the whole process. The page faults then took
+    # three quarters of an epoch.
+    shapes = ((None, *shape), (None, 2 * classes), (None,))
 
-    def __len__(self) -> int:
-        return self._length
+    def load(place: Any) -> Any:
+        batch = tf.numpy_function(lambda index: get(int(index)), [place], [tf.float32] * 3)
+        for values, expected in zip(batch, shapes, strict=True):
+            values.set_shape(expected)
+        return tuple(batch)
 
-    def __getitem__(self, place: int) -> Any:
-        return self._get(place)
+    return tf.data.Dataset.range(length).map(load).prefetch(1)
 
 
 class _BestWeights(keras.callbacks.Callback):
@@ -363,27 +368,21 @@ class _Epochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         state, epochs = self._state, self._state.recipe.fit.epochs
         logs = logs or {}
-        row = {name: float(logs[name]) for name in HISTORY_COLUMNS[1:-1] if name in logs}
+        row = {name: float(logs[name]) for name in HISTORY_COLUMNS if name in logs}
+        row["learning_rate"] = self._rate  # the plateau's own entry is there only with it
         if not all(math.isfinite(value) for value in row.values()):
             raise FitError(
                 f"{state.recipe.name}: the loss is not a number in epoch {epoch + 1}; "
                 "lower fit.optimizer.learning_rate or set fit.optimizer.clip_norm"
             )
-        state.history.append({"epoch": epoch + 1, **row, "learning_rate": self._rate})
+        state.history.append({"epoch": epoch + 1, **row})
         state.finished = epoch + 1 == epochs or bool(self.model.stop_training)
         state.save()
         self._taken.append(time.perf_counter() - self._begun)
         left = 0 if state.finished else epochs - epoch - 1
         mean = sum(self._taken) / len(self._taken)
         self._progress.epoch(
-            EpochReport(
-                epoch + 1,
-                epochs,
-                {name: state.history[-1][name] for name in [*row, "learning_rate"]},
-                state.best.epoch,
-                self._taken[-1],
-                left * mean,
-            )
+            EpochReport(epoch + 1, epochs, row, state.best.epoch, self._taken[-1], left * mean)
         )
 
 

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from ser_edge_train.networks import NetworkError
-from ser_edge_train.networks.blocks import classify, sequence_input
+from ser_edge_train.networks.blocks import classify, normalise, sequence_input
 from ser_edge_train.networks.parameters import DsCnn
 
 
@@ -54,7 +54,7 @@ def _convolve(x: Any, name: str, channels: int, kernel: int, stride: tuple[int, 
 
 
 def _norm_relu(x: Any, name: str) -> Any:
-    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    x = normalise(x, f"{name}_norm")
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
