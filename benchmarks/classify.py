@@ -27,7 +27,7 @@ def main() -> int:
     )
     parser.add_argument("--clip", type=Path, default=ROOT / "examples/clips/1001_DFA_ANG_XX.wav")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--recipe", default="ds-cnn-4corpora", help="the model's recipe")
+    parser.add_argument("--recipe", default="default", help="the model's recipe")
     parser.add_argument("--without-keras", action="store_true", help="the floor alone")
     options = parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Writes the default model's figures into README.md: ``python docs/make_scores.py``.
+"""Writes the default model's figures into README.md and the card: ``python docs/make_scores.py``.
 
 The scores come out of the model file itself, the first screen's result out of the command
 that stands above it. Tests hold that what is committed is what this script writes.
@@ -17,6 +17,7 @@ from ser_edge.scores import conversion_loss, score_rows
 from ser_edge_runtime.model_file import default_model_path, read_model_file
 
 README = Path(__file__).parent.parent / "README.md"
+CARD = default_model_path().with_name("README.md")
 BEGIN = "<!-- scores of the default model, written by docs/make_scores.py -->\n"
 END = "<!-- end of scores -->\n"
 
@@ -47,9 +48,9 @@ def table(scores: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def updated(readme: str, scores: Mapping[str, Any]) -> str:
-    """The README with the table between its marks."""
-    before, rest = readme.split(BEGIN)
+def updated(page: str, scores: Mapping[str, Any]) -> str:
+    """The page with the table between its marks."""
+    before, rest = page.split(BEGIN)
     _, after = rest.split(END)
     return before + BEGIN + table(scores) + END + after
 
@@ -70,4 +71,5 @@ if __name__ == "__main__":
     README.write_text(
         with_result(updated(README.read_text("utf-8"), metadata.scores)), encoding="utf-8"
     )
-    sys.stdout.write(f"{README}\n")
+    CARD.write_text(updated(CARD.read_text("utf-8"), metadata.scores), encoding="utf-8")
+    sys.stdout.write(f"{README}\n{CARD}\n")

@@ -10,6 +10,7 @@ from ser_edge.scores import part_rows
 
 if TYPE_CHECKING:
     from ser_edge_runtime.model_file import Metadata
+    from ser_edge_train.run_directory import RunDirectory
 
 
 class Scored(NamedTuple):
@@ -66,6 +67,33 @@ def enter(ledger: Path, scored: Scored, scores: Mapping[str, Any]) -> int:
             for row in part_rows("test", scores)
         ],
     )
+
+
+def check_run(ledger: Path, run: RunDirectory) -> None:
+    """Makes sure that a run's test part may be scored, before anything looks at it.
+
+    Args:
+        ledger: The table; it may not be there yet.
+        run: A run whose network is trained.
+
+    Raises:
+        AlreadyScored: The recipe's test part was scored with another network.
+        ScoringsError: The ledger cannot be read.
+        SerEdgeError: The run's files cannot be read.
+    """
+    from hashlib import sha256
+
+    from ser_edge_train.partitions import Partition
+    from ser_edge_train.scorings import check_unscored
+
+    recipe = run.read_recipe()
+    asked = (
+        recipe.name,
+        recipe.protocol.fold,
+        recipe.seed,
+        Partition.read(run.partition).digest,
+    )
+    check_unscored(ledger, asked, sha256(run.model.read_bytes()).hexdigest())
 
 
 def enter_report(ledger: Path, report: Mapping[str, Any]) -> int:

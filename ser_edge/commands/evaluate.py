@@ -10,7 +10,7 @@ import click
 
 from ser_edge.data import open_manifest
 from ser_edge.extras import need, quiet_tensorflow
-from ser_edge.ledger import enter, enter_report, scored_by
+from ser_edge.ledger import check_run, enter, enter_report, scored_by
 from ser_edge.options import (
     INTERPRETERS,
     OutFile,
@@ -162,6 +162,8 @@ def _evaluate_run(
     if part == "test" and "test" not in _predicted_parts(directory):
         from ser_edge_train.training import train
 
+        if ledger is not None:
+            check_run(ledger, directory)
         with output.progress("evaluating") as progress:
             trained = train(
                 directory.read_recipe(),

@@ -13,7 +13,7 @@ from ser_edge.output import Output, output_options
     epilog="""\b
 Examples:
   ser-edge recipes
-  ser-edge recipes ds-cnn-4corpora > mine.toml
+  ser-edge recipes default > mine.toml
   ser-edge train --recipe mine.toml --data corpora/ --run runs/mine""",
 )
 @click.argument("name", required=False)

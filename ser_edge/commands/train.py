@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from ser_edge.data import open_manifest
 from ser_edge.extras import need, quiet_tensorflow
-from ser_edge.ledger import enter_report
+from ser_edge.ledger import check_run, enter_report
 from ser_edge.options import default_store, ledger_option, processes_option, store_option
 from ser_edge.output import Output, Progress, clock_time, output_options
 from ser_edge.scores import part_rows, row_line
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     "train",
     epilog="""\b
 Examples:
-  ser-edge train --recipe ds-cnn-4corpora --data manifest.csv --run runs/first
+  ser-edge train --recipe default --data manifest.csv --run runs/first
   ser-edge train --recipe mine.toml --data recordings/ --fold 2 --run runs/fold2
   ser-edge train --run runs/first --resume
 
@@ -81,16 +82,23 @@ def command(
     directory = RunDirectory.open(run) if resume else RunDirectory(run)
     chosen = _recipe(recipe, directory).with_changes(fold=fold, seed=seed, epochs=epochs)
     with output.progress("training") as progress:
-        trained = train(
+        again = partial(
+            train,
             chosen,
             open_manifest(data, progress, output) if data else Manifest.read(directory.manifest),
             directory,
             store_root=default_store() if store is None else Path(store),
-            resume=resume,
             processes=processes,
-            progress=_Listener(output, progress),
-            score_test=score_test,
         )
+        trained = again(
+            resume=resume,
+            progress=_Listener(output, progress),
+            score_test=score_test and ledger is None,
+        )
+        if ledger is not None:
+            # The test part is looked at only after the ledger has agreed.
+            check_run(ledger, directory)
+            trained = again(resume=True, score_test=True)
     if ledger is not None:
         output.text(f"{ledger}: {enter_report(ledger, trained.report or {})} rows added")
     _print(trained, output)

@@ -185,9 +185,9 @@ def test_scan_recognises_the_example_clips(ser_edge, clips):
 
 def test_recipes_are_listed_and_printed(ser_edge):
     listed = ser_edge("recipes")
-    assert "ds-cnn-4corpora" in listed.stdout
-    printed = ser_edge("recipes", "ds-cnn-4corpora")
-    source = ROOT / "train" / "ser_edge_train" / "recipes" / "ds-cnn-4corpora.toml"
+    assert "default" in listed.stdout
+    printed = ser_edge("recipes", "default")
+    source = ROOT / "train" / "ser_edge_train" / "recipes" / "default.toml"
     assert printed.stdout == source.read_text("utf-8")
     rows = [json.loads(line) for line in ser_edge("recipes", "--json").stdout.splitlines()]
     assert [row["name"] for row in rows] == [line.split()[0] for line in listed.stdout.splitlines()]

@@ -155,6 +155,27 @@ def test_scoring_the_same_model_again_adds_nothing(line, ser_edge, toy):
     assert (toy / "scorings.csv").read_bytes() == before
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_another_network_of_the_recipe_is_refused_before_it_sees_the_test_part(
+    line, ser_edge, toy, command
+):
+    other = f"other-{command}"
+    words = ["train", "--recipe", "toy.toml", "--data", "manifest.csv", "--run", other,
+             "--epochs", "1", "--processes", "1"]  # fmt: skip
+    if command == "train":
+        words += ["--score-test", "--ledger", "scorings.csv"]
+    trained = ser_edge(*words, cwd=toy, SER_EDGE_STORE=str(toy / "store"))
+    if command == "evaluate":
+        assert trained.returncode == 0, trained.stderr
+        trained = ser_edge("evaluate", other, "--part", "test", "--ledger", "scorings.csv",
+                           cwd=toy, SER_EDGE_STORE=str(toy / "store"))  # fmt: skip
+    assert trained.returncode == 1
+    assert "a test part is scored once" in trained.stderr
+    assert trained.stderr.count("\n") == 1
+    with (toy / other / "predictions.csv").open() as stream:
+        assert {row["part"] for row in csv.DictReader(stream)} == {"validation"}
+
+
 def test_convert_prints_accuracy_before_and_after_and_keeps_file_and_report(line, toy):
     printed = line["convert"].stdout
     assert "accuracy:" in printed

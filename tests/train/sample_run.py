@@ -112,9 +112,9 @@ def make_run(
         folder: A folder that is not there yet.
         parts: Which parts were scored.
         takes: Clips of each speaker and class.
-        **changes: Fields of the recipe that differ from ``ds-cnn-4corpora``.
+        **changes: Fields of the recipe that differ from ``default``.
     """
-    values = load_recipe("ds-cnn-4corpora").model_dump(mode="json", exclude_none=True)
+    values = load_recipe("default").model_dump(mode="json", exclude_none=True)
     recipe = recipe_from_dict({**values, **changes}, "sample")
     run = RunDirectory(folder)
     run.create(recipe)

@@ -27,7 +27,7 @@ from ser_edge_train.recipes import (
 
 from .toys import toy_recipe, toy_values
 
-NAMES = ("cnn-lstm-ravdess-quick", "cnn1d-quick", "ds-cnn-4corpora")
+NAMES = ("cnn-lstm-ravdess-quick", "cnn1d-quick", "default")
 
 
 def fault_of(**changes: object) -> str:
@@ -81,7 +81,7 @@ def test_a_resolved_recipe_reads_back_equal(name):
 
 
 def test_the_default_models_recipe_is_what_its_card_says():
-    recipe = load_recipe("ds-cnn-4corpora")
+    recipe = load_recipe("default")
     spec = recipe.spec
     assert set(recipe.corpora) == set(CORPUS_LABELS)
     assert set(recipe.labels) == set(CANONICAL_LABELS)
@@ -117,7 +117,7 @@ def test_a_copied_file_is_the_recipe(tmp_path):
 
 
 def test_an_unknown_name_lists_the_known():
-    with pytest.raises(RecipeError, match=r"^no-such: no such recipe; known are .*ds-cnn-4corpora"):
+    with pytest.raises(RecipeError, match=r"^no-such: no such recipe; known are .*default"):
         load_recipe("no-such")
 
 
@@ -211,8 +211,12 @@ def test_what_is_left_out_stays_out():
         ({"seed": -1}, "seed: "),
         ({"seed": 2**32}, "seed: "),
         ({"protocol__fold": 0}, "protocol.fold: "),
-        ({"network": {"name": "transformer"}}, "network: "),
-        ({"network": {}}, "network: "),
+        (
+            {"network": {"name": "mlp"}},
+            "network.name: 'mlp' is none of cnn1d, cnn_lstm, ds_cnn",
+        ),
+        ({"network": {}}, "network.name: None is none of"),
+        ({"network": "cnn1d"}, "network: "),
         ({"network__kernel": 0}, "network.kernel: input should be greater than or equal to 1"),
         ({"network__units": [3]}, "network.units: no such field"),
         ({"network": {"name": "ds_cnn", "channels": [4]}}, "network: 1 channels but 7 strides"),

@@ -156,7 +156,7 @@ def test_the_page_can_be_read_aloud(finished):
 def test_the_first_line_is_the_protocol(finished):
     _, _, page = finished
     title, *words = page.words
-    assert title.startswith("ds-cnn-4corpora: ")
+    assert title.startswith("default: ")
     assert title.endswith("% UAR, speaker-disjoint")
     assert words[:3] == [
         "speaker-disjoint",

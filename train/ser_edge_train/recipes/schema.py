@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ser_edge_runtime.errors import FileError, SpecError
 from ser_edge_runtime.front_end.spec import FrontEndSpec
-from ser_edge_train.networks.parameters import Cnn1d, CnnLstm, DsCnn
+from ser_edge_train.networks.parameters import NETWORKS, Cnn1d, CnnLstm, DsCnn
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Label = Annotated[str, Field(min_length=1, max_length=64)]
@@ -324,7 +324,10 @@ def _one_line(faults: ValidationError, name: str | PathLike[str]) -> RecipeError
         del where[1]  # pydantic names the variant it chose, which no file has
     field = ".".join(where) + ": " if where else ""
     message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
+    if fault["type"].startswith("union_tag"):
+        given = fault["input"].get("name") if isinstance(fault["input"], dict) else None
+        field, message = "network.name: ", f"{given!r} is none of {', '.join(sorted(NETWORKS))}"
+    elif fault["type"] == "extra_forbidden":
         message = "no such field"
     elif fault["type"] == "missing":
         message = "is missing"
