@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
@@ -14,13 +13,14 @@ from ser_edge_runtime.front_end.clip import FrontEnd
 from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_runtime.metadata import TensorInfo
 from ser_edge_runtime.model_file import ModelFile, default_model_path, read_model_file
+from ser_edge_runtime.records import record
 from ser_edge_runtime.segments import cut, frames_of_recording
 
 Array = npt.NDArray[np.float32]
 Samples = npt.NDArray[np.floating]
 
 
-@dataclass(frozen=True)
+@record()
 class Result:
     """What a recording, or a window of one, sounds like.
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ser_edge_runtime import stored_zip
+from ser_edge_runtime.records import record
 
 if TYPE_CHECKING:
     from ser_edge_runtime.classifier import Classifier
@@ -46,7 +46,7 @@ class BadGolden(Exception):
     """The bytes are no golden vectors; the text says why."""
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Golden:
     """A synthetic clip and what a model made of it when it was packed.
 
@@ -119,7 +119,7 @@ class Golden:
         return golden
 
 
-@dataclass(frozen=True)
+@record()
 class GoldenReport:
     """How far this machine is from the one that packed the model.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ser_edge_runtime.errors import (
 )
 from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_runtime.front_end.spec import FrontEndSpec
+from ser_edge_runtime.records import record
 
 FORMAT_VERSION = 1
 
@@ -27,7 +28,7 @@ DTYPES = ("float32", "int8", "uint8", "int16")
 LARGEST_INPUT = 1 << 24
 
 
-@dataclass(frozen=True)
+@record()
 class TensorInfo:
     """An input or output of a graph.
 
@@ -49,7 +50,7 @@ class TensorInfo:
         return self.dtype != "float32"
 
 
-@dataclass(frozen=True)
+@record()
 class Metadata:
     """What is known of a model beside its graph. Immutable; threads may share it.
 

@@ -13,7 +13,7 @@ rewrite the whole file can make another valid one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from ser_edge_runtime.errors import (
     ZipNotCanonical,
 )
 from ser_edge_runtime.metadata import FORMAT_VERSION, Metadata, TensorInfo, check_fit
+from ser_edge_runtime.records import record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,7 @@ MEMBERS = ("ser_edge.json", "labels.txt", "golden.npz")
 _IDENTIFIER = b"TFL3"
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class ModelFile:
     """A model that was read and found whole. Immutable; threads may share it.
 

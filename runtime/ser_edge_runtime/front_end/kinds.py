@@ -5,13 +5,14 @@ Their fields are all that is to be known of them; defaults follow librosa 0.11.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from ser_edge_runtime.records import record
 
 MEL_NORMS = ("slaney", "none")
 
 
-@dataclass(frozen=True)
+@record()
 class MelScale:
     """A mel filter bank over the power spectrum.
 
@@ -30,7 +31,7 @@ class MelScale:
     norm: str = "slaney"
 
 
-@dataclass(frozen=True)
+@record()
 class LogMel(MelScale):
     """Mel power in decibels (re 1), floored ``top_db`` below the segment's loudest value.
 
@@ -42,7 +43,7 @@ class LogMel(MelScale):
     top_db: float | None = 80.0
 
 
-@dataclass(frozen=True)
+@record()
 class Mfcc(MelScale):
     """Mel-frequency cepstral coefficients: orthonormal DCT-II of the log-mel bands.
 
@@ -57,7 +58,7 @@ class Mfcc(MelScale):
     top_db: float | None = 80.0
 
 
-@dataclass(frozen=True)
+@record()
 class Delta:
     """Slope (or curvature) of another feature over time, by least squares.
 
@@ -74,21 +75,21 @@ class Delta:
     width: int = 9
 
 
-@dataclass(frozen=True)
+@record()
 class Zcr:
     """Share of sample pairs in a frame whose sign differs (values up to 1e-10 count as zero)."""
 
     kind: ClassVar[str] = "zcr"
 
 
-@dataclass(frozen=True)
+@record()
 class Rms:
     """Root mean square of a frame's samples, linear, full scale = 1."""
 
     kind: ClassVar[str] = "rms"
 
 
-@dataclass(frozen=True)
+@record()
 class Chroma:
     """Power a pitch class, each frame scaled to a largest value of 1.
 
@@ -103,7 +104,7 @@ class Chroma:
     tuning: float = 0.0
 
 
-@dataclass(frozen=True)
+@record()
 class SpectralContrast:
     """Peak minus valley of each octave band's magnitude, in dB.
 
@@ -127,7 +128,7 @@ FEATURES: dict[str, type[Feature]] = {
 }
 
 
-@dataclass(frozen=True)
+@record()
 class ContrastBands:
     """The bins of a :class:`SpectralContrast`, apart from its decibels."""
 

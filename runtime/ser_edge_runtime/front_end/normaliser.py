@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ser_edge_runtime.errors import SpecError
+from ser_edge_runtime.records import record
 
 Array = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Normaliser:
     """Subtracts a mean from each feature and divides it by a scale.
 

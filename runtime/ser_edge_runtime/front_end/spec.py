@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from functools import cached_property
 from typing import Any
 
@@ -33,13 +33,14 @@ from ser_edge_runtime.front_end.kinds import (
     feature_names,
     raw_group,
 )
+from ser_edge_runtime.records import record
 
 WINDOWS = ("hann", "hamming", "rectangular")
 LAYOUTS = ("sequence", "flat", "mean")
 CUTS = ("centre", "start")
 
 
-@dataclass(frozen=True)
+@record()
 class FrontEndSpec:
     """A complete description of the features of an utterance. Immutable; threads may share it.
 
