@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -187,15 +186,19 @@ def test_a_coded_pipe_of_unknown_length_is_read_to_the_end(length, subtype):
     np.testing.assert_array_equal(decode_wav(piped, "-")[0], mean(data)[0])
 
 
-@pytest.mark.skipif(shutil.which("sox") is None, reason="sox is not installed")
+# What sox 14.4.2 writes ahead of 24-bit stereo into a pipe: extensible, its length a guess.
+SOX_HEADER = bytes.fromhex(
+    "5249464644f0ff7f57415645666d742028000000feff0200803e000000770100060018001600180003000000"
+    "0100000000001000800000aa00389b716661637404000000aa52551564617461fcefff7f"
+)
+
+
 def test_what_sox_writes_into_a_pipe():
-    made = subprocess.run(
-        ["sh", "-c", "sox -R -n -r 16000 -c 2 -b 24 -t wav - synth 0.5 sine 440 | cat"],
-        capture_output=True,
-        check=True,
-    ).stdout
-    samples, rate = decode_wav(made, "-")
-    assert (len(samples), rate) == (8000, 16000)
+    frames = np.array([[1, -1], [2**22, 2**22], [-(2**23), 0]], dtype="<i4")
+    body = frames.reshape(-1, 1).view(np.uint8)[:, :3].tobytes()
+    samples, rate = decode_wav(SOX_HEADER + body, "-")
+    assert rate == 16000
+    assert samples.tolist() == [0, 0.5, -0.5]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

@@ -6,6 +6,8 @@ import inspect
 import io
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -177,16 +179,28 @@ def test_unreadable_model(tmp_path):
         assert str(caught.value).startswith(f"{path}: ")
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0,
-    reason="root may read everything; the command line's tests run it as another user",
-)
+AS_ANOTHER_USER = """
+import os, sys
+from ser_edge_runtime.errors import UnreadableModel
+from ser_edge_runtime.model_file import read_model_file
+if os.getuid() == 0:  # root may read everything
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    read_model_file(sys.argv[1])
+except UnreadableModel as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="permissions of POSIX")
 def test_unreadable_model__not_permitted(tmp_path):
     path = tmp_path / "m.tflite"
     path.write_bytes(V1.read_bytes())
     path.chmod(0)
-    with pytest.raises(UnreadableModel, match="permission denied"):
-        read_model_file(path)
+    words = [sys.executable, "-c", AS_ANOTHER_USER, str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{path}: ")
+    assert "permission denied" in done.stdout
 
 
 def test_model_too_large(model, data, monkeypatch):
