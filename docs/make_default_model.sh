@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Makes the model that ships, its scores and the pages that show them:
-#   docs/make_default_model.sh CORPORA [WORK]
+#   docs/make_default_model.sh CORPORA [WORK] [--score-test]
 # CORPORA holds ravdess, crema-d, tess and savee; WORK, by default runs/, takes the manifest, the
-# run and the features (0.6 GB). A run that was stopped is gone on with. The test speakers are
-# scored once: docs/test-scorings.csv refuses a second network of the same recipe.
+# run and the features (0.6 GB). A run that was stopped is gone on with. With --score-test the test
+# speakers are scored, once: docs/test-scorings.csv refuses a second network of the same recipe.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 corpora=${1:?folder of the four corpora}
@@ -16,7 +16,9 @@ if [ -d "$work/default" ]; then
 else
     ser-edge train --recipe default --data "$work/manifest.csv" --run "$work/default" --store "$work/features"
 fi
-ser-edge evaluate "$work/default" --part test --ledger docs/test-scorings.csv
+if [ "${3:-}" = --score-test ]; then
+    ser-edge evaluate "$work/default" --part test --ledger docs/test-scorings.csv
+fi
 ser-edge convert "$work/default" --store "$work/features" --name "ser-edge default" \
     --licence "research and non-commercial use only; see LICENSE.weights.txt beside the file" \
     --out "$work/default.tflite"

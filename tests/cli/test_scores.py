@@ -135,6 +135,15 @@ def test_the_readmes_table_has_the_test_part_alone(make_scores):
     )
 
 
+def test_without_a_test_part_the_table_is_validation_and_says_so(make_scores):
+    parts = {"validation": SCORES["parts"]["test"]}
+    page = make_scores.table({**SCORES, "parts": parts})
+    assert page.splitlines()[0].startswith("| corpus | classes | validation speakers |")
+    assert "| ravdess | 8 | 5 | 288 | 57.0 % |" in page
+    assert make_scores.UNSCORED in page
+    assert make_scores.UNSCORED not in make_scores.table(SCORES)
+
+
 def test_the_table_replaces_what_stands_between_the_marks(make_scores):
     readme = f"before\n{make_scores.BEGIN}old\n{make_scores.END}after\n"
     once = make_scores.updated(readme, SCORES)
