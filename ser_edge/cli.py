@@ -67,8 +67,7 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             raise Interrupted from None
         except BrokenPipeError:
-            # What is still buffered goes nowhere, or the exit would complain about it again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            _drop_output()
             return BROKEN_PIPE
         return result
 
@@ -136,6 +135,10 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as fault:
         _trace(settings)
         _say(describe_os_error(fault))
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return 1
     except MemoryError:
         _trace(settings)
@@ -153,6 +156,11 @@ def _trace(settings: Settings) -> None:
         import traceback
 
         traceback.print_exc()
+
+
+def _drop_output() -> None:
+    """Sends nowhere what is still buffered, or the exit would complain about it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _say(message: str) -> None:

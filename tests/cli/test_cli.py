@@ -188,11 +188,15 @@ def test_a_reader_that_leaves_is_no_fault(clips, model):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
-def test_a_full_disk_is_one_line(clip, model):
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_full_disk_is_one_line(clip, model, buffered):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    environment |= {} if buffered else {"PYTHONUNBUFFERED": "1"}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "ser_edge", "classify", str(clip), "--model", str(model)],
             stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False,
+            env=environment,
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "ser-edge: cannot read or write: No space left on device\n"

@@ -114,7 +114,7 @@ Step = Callable[[Array], Array]
 
 
 def _spectral_steps(spec: FrontEndSpec) -> list[tuple[slice, Step]]:
-    """What is computed from a block's power spectrum (BLOCK, bins), and where it goes."""
+    """What is computed from a block's power spectrum (frames, bins), and where it goes."""
     rate, length = spec.sample_rate, spec.fft_length
     steps: list[tuple[slice, Step]] = []
     for group, columns in raw_columns(spec).items():
@@ -185,7 +185,7 @@ class _Crossings:
         self._ready.extend(block for block, _ in self._framer.flush())
 
     def next_block(self) -> Array:
-        """Rates (BLOCK,) of the next block."""
+        """Rates (frames,) of the next block."""
         total = np.cumsum(self._ready.pop(0), dtype=np.int64)
         first = np.arange(0, len(total) - self._length + 1, self._hop)
         counts = total[first + self._length - 1] - total[first]

@@ -1,9 +1,9 @@
 """Cutting samples into frames, in blocks whose shape never depends on the caller.
 
 A matrix product may round its rows differently when it has another height or
-when a row stands elsewhere in it. So frame t is always row t % BLOCK of block
-t // BLOCK, every block has BLOCK rows, and whoever pushes samples in whatever
-portions gets the same bits.
+when a row stands elsewhere in it. So frame t is always row t % n of block t // n,
+every block has the same n rows, and whoever pushes samples in whatever portions
+gets the same bits.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import numpy.typing as npt
 
 from ser_edge_runtime.front_end.spec import FrontEndSpec
 
-BLOCK = 64
-
 Array = npt.NDArray[np.float32]
+
+
+def block_length(spec: FrontEndSpec) -> int:
+    """Frames of a block: as many as fit a processor's cache, 64 of 512 samples or 32 of 2048."""
+    return max(1, min(64, 65536 // spec.fft_length))
 
 
 class Framer:
@@ -25,13 +28,17 @@ class Framer:
 
     Args:
         spec: Says how long a frame is, how far the next, and whether they are centred.
+
+    Attributes:
+        block: Frames of a block.
     """
 
     def __init__(self, spec: FrontEndSpec) -> None:
         self._length = spec.fft_length
         self._hop = spec.hop_length
         self._margin = spec.fft_length // 2 if spec.centred else 0
-        self._span = (BLOCK - 1) * spec.hop_length + spec.fft_length
+        self.block = block_length(spec)
+        self._span = (self.block - 1) * spec.hop_length + spec.fft_length
         self._pending: list[Array] = [np.zeros(self._margin, np.float32)]
         self._held = self._margin
         self._samples = 0
@@ -47,8 +54,8 @@ class Framer:
         held = np.concatenate([*self._pending, samples])
         start = 0
         while len(held) - start >= self._span:
-            yield held[start : start + self._span], BLOCK
-            start += BLOCK * self._hop
+            yield held[start : start + self._span], self.block
+            start += self.block * self._hop
         # A copy: a view would keep all that was pushed alive.
         self._pending = [held[start:].copy()]
         self._held = len(held) - start
@@ -57,7 +64,7 @@ class Framer:
         """Ends the recording and yields what is left.
 
         Yields:
-            A block's samples, float32 ((BLOCK - 1) * hop + frame length,), filled
+            A block's samples, float32 ((block - 1) * hop + frame length,), filled
             with zeros at the end, and how many of its frames are real.
         """
         if self._samples == 0:
@@ -65,16 +72,17 @@ class Framer:
         held = np.concatenate([*self._pending, np.zeros(self._margin, np.float32)])
         self._pending, self._held = [], 0
         frames = max(0, 1 + (len(held) - self._length) // self._hop)
-        for first in range(0, frames, BLOCK):
+        for first in range(0, frames, self.block):
             block = held[first * self._hop :][: self._span]
             filled = np.zeros(self._span, np.float32)
             filled[: len(block)] = block
-            yield filled, min(BLOCK, frames - first)
+            yield filled, min(self.block, frames - first)
 
 
 def frames_of(block: Array, length: int, hop: int) -> Array:
-    """The frames (BLOCK, length) of a block's samples, without copying them."""
+    """The frames (n, length) of a block's samples, without copying them."""
+    count = 1 + (len(block) - length) // hop
     step = block.strides[0]
     return np.lib.stride_tricks.as_strided(
-        block, shape=(BLOCK, length), strides=(hop * step, step), writeable=False
+        block, shape=(count, length), strides=(hop * step, step), writeable=False
     )

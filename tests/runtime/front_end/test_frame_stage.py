@@ -21,12 +21,13 @@ from ser_edge_runtime.front_end import (
     Zcr,
 )
 from ser_edge_runtime.front_end.features import raw_columns, raw_width
-from ser_edge_runtime.front_end.framing import BLOCK
+from ser_edge_runtime.front_end.framing import block_length
 
 from ...signals import noise, voice
 
 FEATURES = (LogMel(), Mfcc(bands=40, count=13), Zcr(), Rms(), Chroma(), SpectralContrast())
 SMALL = FrontEndSpec(features=FEATURES)
+BLOCK = block_length(SMALL)
 LARGE = FrontEndSpec(
     fft_length=2048, window_length=2048, hop_length=512, features=FEATURES, centred=False
 )
@@ -145,3 +146,8 @@ def test_other_types_and_strides_are_taken_as_float32() -> None:
 def test_equal_groups_are_computed_once() -> None:
     spec = FrontEndSpec(features=(Mfcc(bands=64, count=13), LogMel(bands=64)))
     assert raw_width(spec) == 1 + 64
+
+
+@pytest.mark.parametrize(("length", "block"), [(512, 64), (1024, 64), (2048, 32), (65536, 1)])
+def test_blocks_are_of_a_size_that_hangs_on_the_spec_alone(length: int, block: int) -> None:
+    assert block_length(FrontEndSpec(fft_length=length)) == block
