@@ -244,3 +244,31 @@ def test_other_rates_and_uncentred_frames() -> None:
     ours = FrontEnd(spec)(samples)
     assert ours.shape == theirs.shape
     np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+def test_librosas_features_give_the_same_answer_through_the_model(clips: list[np.ndarray]) -> None:
+    import librosa
+
+    from ser_edge_runtime.classifier import Classifier
+
+    classifier = Classifier.load()
+    spec = classifier.front_end.spec
+    (feature,) = spec.features
+    assert isinstance(feature, LogMel)
+    framed = {"hop_length": spec.hop_length, "center": spec.centred}
+    flips = 0
+    for samples in clips:
+        power = librosa.feature.melspectrogram(
+            y=samples, sr=spec.sample_rate, n_fft=spec.fft_length, win_length=spec.window_length,
+            n_mels=feature.bands, fmin=feature.fmin, fmax=feature.fmax, **framed,
+        )  # fmt: skip
+        rms = librosa.feature.rms(y=samples, frame_length=spec.fft_length, **framed)
+        theirs = np.concatenate([rms**2, power]).T.astype(np.float32)
+        ours = classifier.front_end.frames(samples)
+        assert theirs.shape == ours.shape
+        answers = [
+            int(np.argmax(classifier.logits(classifier.front_end.clip(raw))))
+            for raw in (ours, theirs)
+        ]
+        flips += answers[0] != answers[1]
+    assert flips == 0
