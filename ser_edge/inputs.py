@@ -48,7 +48,7 @@ def find_recordings(paths: Iterable[str]) -> Iterator[Recording]:
     whatever its suffix. Links to folders are not followed.
     """
     for path in paths:
-        if path != STDIN and isdir(path):  # noqa: PTH112
+        if path != STDIN and isdir(path):  # noqa: PTH112 - pathlib is slow to load
             yield from _search(path)
         else:
             yield Recording(path)
@@ -62,10 +62,10 @@ def _search(folder: str) -> list[Recording]:
     for where, folders, files in os.walk(folder, onerror=faults.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            path = join(where, name)  # noqa: PTH118
-            audio = splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
+            path = join(where, name)  # noqa: PTH118 - as above
+            audio = splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122 - as above
             # Pipes and devices are left out: reading one could block for ever.
-            if audio and not name.startswith(".") and isfile(path):  # noqa: PTH113
+            if audio and not name.startswith(".") and isfile(path):  # noqa: PTH113 - as above
                 found.append(Recording(path))
     for fault in faults:
         where = os.fsdecode(fault.filename)

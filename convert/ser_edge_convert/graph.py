@@ -159,4 +159,5 @@ def _tensor(tensor: schema.TensorT, model: schema.ModelT) -> Tensor:
 
 
 def _positions(values: object) -> tuple[int, ...]:
+    # The generated schema has no types: a vector comes as None or as something to iterate over.
     return () if values is None else tuple(int(value) for value in values)  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from ser_edge_convert.cell_clip import WIDEST_INT8, set_cell_clip
 Samples = Callable[[], Iterable[list[Any]]]
 
 
-class _ForgettingCalibrator(calibrator.Calibrator):  # type: ignore[misc]
+class _ForgettingCalibrator(calibrator.Calibrator):  # type: ignore[misc]  # untyped base
     """A calibrator that runs every clip from a zero state.
 
     Attributes:

@@ -253,7 +253,7 @@ def _decode_with_soundfile(stream: BinaryIO, name: PathOrName) -> tuple[Samples,
             "run: pip install soundfile (on Debian also: apt install libsndfile1)",
         ) from None
 
-    class Forward(soundfile.SoundFile):  # type: ignore[misc]
+    class Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
         # soundfile seeks to where it is after each read. In Opus that decodes
         # other samples, and in a FLAC of undeclared length it fails.
         def seekable(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Each release has one of the two modules, and type checkers know neither.
 try:  # CPython from 3.12 on
     from _sha2 import sha256  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
