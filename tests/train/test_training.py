@@ -17,10 +17,11 @@ from ser_edge_train.feature_store import FeatureStore
 from ser_edge_train.manifest import Clip, Manifest
 from ser_edge_train.metrics import confusion, masked_argmax, negative_log_likelihood, uar
 from ser_edge_train.partitions import Partition
+from ser_edge_train.plan import NothingToTrain
 from ser_edge_train.predictions import Predictions
 from ser_edge_train.recipes import Recipe, RecipeError
 from ser_edge_train.run_directory import RunBusy, RunDirectory, RunError
-from ser_edge_train.training import NothingToTrain, Trained, TrainingInterrupted, train
+from ser_edge_train.training import Trained, TrainingInterrupted, train
 
 from .recordings import RATE, write_wav
 from .toys import Listener, Stopped, toy_recipe

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,25 +15,20 @@ from ser_edge_runtime.errors import MissingExtra, SerEdgeError
 from ser_edge_runtime.files import write_text_atomically
 from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_train.checkpoint import Checkpoint, CheckpointError
-from ser_edge_train.dataset import Part
-from ser_edge_train.evaluation import allowed_classes, allowed_mask
 from ser_edge_train.feature_store import FeatureStore
-from ser_edge_train.manifest import Clip, Manifest
+from ser_edge_train.manifest import Manifest
 from ser_edge_train.metrics import fit_temperature
-from ser_edge_train.partitions import PROTOCOLS, Partition
+from ser_edge_train.partitions import Partition
+from ser_edge_train.plan import Plan, make_plan
 from ser_edge_train.predictions import Predictions, softmax
 from ser_edge_train.progress import Progress, Silence
-from ser_edge_train.recipes.schema import Recipe, RecipeError
+from ser_edge_train.recipes.schema import Recipe
 from ser_edge_train.report import write_report
 from ser_edge_train.run_directory import RunDirectory, RunError
 
 ROWS = 256
 # Below any printed precision of a probability; a temperature's digits beyond it are noise.
 TEMPERATURE_DIGITS = 4
-
-
-class NothingToTrain(SerEdgeError):
-    """No clip of the manifest is of use to the recipe."""
 
 
 class TrainingInterrupted(SerEdgeError):
@@ -103,7 +97,7 @@ def train(
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory(run)
     tell = progress or Silence()
-    plan = _plan(recipe, manifest)
+    plan = make_plan(recipe, manifest)
     if resume:
         run.check_resumable(recipe)
     else:
@@ -123,75 +117,7 @@ def train(
             run.clear_scratch()
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What a recipe makes of a manifest."""
-
-    recipe: Recipe
-    manifest: Manifest
-    partition: Partition
-    left_out: Mapping[str, int]
-
-    def label_of(self, clip: Clip) -> str:
-        return self.recipe.merge.get(clip.emotion, clip.emotion)
-
-    def clips(self, part: str) -> list[Clip]:
-        return self.partition.clips(self.manifest, part)
-
-    def labels(self, clips: Sequence[Clip]) -> npt.NDArray[np.int64]:
-        place = {label: index for index, label in enumerate(self.recipe.labels)}
-        return np.array([place[self.label_of(clip)] for clip in clips], dtype=np.int64)
-
-    def allowed(self, clips: Sequence[Clip]) -> npt.NDArray[np.bool_]:
-        has = allowed_classes(self.manifest, self.recipe.labels, self.recipe.merge)
-        return allowed_mask((clip.corpus for clip in clips), self.recipe.labels, has)
-
-    def part(self, clips: Sequence[Clip], features: npt.NDArray[Any]) -> Part:
-        factors = self.recipe.fit.corpus_weights
-        weights = np.array([factors.get(clip.corpus, 1.0) for clip in clips], dtype=np.float32)
-        return Part(features, self.labels(clips), self.allowed(clips), weights)
-
-    def notes(self) -> Iterator[str]:
-        if self.left_out:
-            counted = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
-            yield f"left out: {counted}"
-        for part in ("train", "validation", "test"):
-            clips = self.clips(part)
-            speakers = len({clip.speaker_key for clip in clips})
-            yield f"{part}: {len(clips)} clips of {speakers} speakers"
-
-
-def _plan(recipe: Recipe, manifest: Manifest) -> _Plan:
-    protocol = PROTOCOLS.get(recipe.protocol.name)
-    if protocol is None:
-        raise RecipeError(
-            recipe.name,
-            f"protocol.name: {recipe.protocol.name!r} is unknown",
-            f"known are {', '.join(sorted(PROTOCOLS))}",
-        )
-    chosen = manifest.select(recipe.corpora) if recipe.corpora else manifest
-    left_out: Counter[str] = Counter()
-    used = []
-    for clip in chosen.clips:
-        label = recipe.merge.get(clip.emotion, clip.emotion)
-        if clip.fault:
-            left_out[clip.fault] += 1
-        elif label not in recipe.labels:
-            left_out[f"label {label}"] += 1
-        else:
-            used.append(clip)
-    if not used:
-        raise NothingToTrain(
-            f"{manifest.root}: no usable clip has one of the labels of {recipe.name} "
-            f"({', '.join(recipe.labels)}); see the manifest's columns emotion and fault"
-        )
-    partition = protocol(
-        Manifest(chosen.root, tuple(used)), fold=recipe.protocol.fold, seed=recipe.seed
-    )
-    return _Plan(recipe, chosen, partition, dict(sorted(left_out.items())))
-
-
-def _keep_or_compare(run: RunDirectory, plan: _Plan) -> None:
+def _keep_or_compare(run: RunDirectory, plan: Plan) -> None:
     """Writes manifest, partition and front end; in a run that has them they must be the same."""
     for path, read, digest, fault in (
         (run.manifest, Manifest.read, plan.manifest.digest, "other recordings"),
@@ -208,7 +134,7 @@ def _keep_or_compare(run: RunDirectory, plan: _Plan) -> None:
 
 
 def _train(
-    plan: _Plan,
+    plan: Plan,
     run: RunDirectory,
     store_root: Path,
     resume: bool,
