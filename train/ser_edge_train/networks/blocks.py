@@ -50,6 +50,19 @@ def normalise(x: Any, name: str) -> Any:
     return layers.BatchNormalization(momentum=0.9, name=name)(x)
 
 
+def pool_time(x: Any, pooling: str) -> Any:
+    """The mean, the maximum or both ("mean", "max", "mean+max") of (batch, frames, features)."""
+    pooled = []
+    if "mean" in pooling:
+        pooled.append(layers.GlobalAveragePooling1D(name="mean")(x))
+    if "max" in pooling:
+        # A pooling window over all frames rather than GlobalMaxPooling1D: MAX_POOL_2D runs on
+        # every delegate, REDUCE_MAX does not.
+        x = layers.MaxPooling1D(x.shape[1], name="max")(x)
+        pooled.append(layers.Flatten(name="max_flat")(x))
+    return pooled[0] if len(pooled) == 1 else layers.Concatenate(name="pooled")(pooled)
+
+
 def classify(x: Any, classes: int, hidden: int, dropout: float) -> Any:
     """From pooled values to logits: dropout, a dense layer where wanted, and the last one."""
     if dropout:

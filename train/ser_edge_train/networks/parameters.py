@@ -97,5 +97,46 @@ class DsCnn(_Parameters):
         return self
 
 
-Parameters = Cnn1d | CnnLstm | DsCnn
-NETWORKS: dict[str, type[Parameters]] = {"cnn1d": Cnn1d, "cnn_lstm": CnnLstm, "ds_cnn": DsCnn}
+class Stage(_Parameters):
+    """A run of equally wide convolutions in a residual network.
+
+    Attributes:
+        channels: Width of each convolution.
+        kernel: Frames under each convolution.
+        stride: Frames that the first convolution makes one.
+        blocks: Residual convolutions after the first one.
+    """
+
+    channels: Width
+    kernel: Kernel = 5
+    stride: Annotated[int, Field(ge=1, le=8)] = 2
+    blocks: Annotated[int, Field(ge=0, le=16)] = 1
+
+
+class ResCnn1d(_Parameters):
+    """Residual convolutions over time (He et al. 2016, arXiv:1512.03385, over one axis).
+
+    Attributes:
+        stages: See :class:`Stage`; one after the other.
+        spatial_dropout: Share of whole channels dropped in training, of what each residual
+            convolution adds and of each stage's output.
+        pooling: What is taken from the last stage over time: its mean, its maximum, or both.
+        dropout: Share of the pooled values dropped in training.
+    """
+
+    name: Literal["res_cnn1d"] = "res_cnn1d"
+    stages: Annotated[
+        tuple[Stage, ...], Field(strict=False, min_length=1, max_length=16)
+    ] = (Stage(channels=128), Stage(channels=128))  # fmt: skip
+    spatial_dropout: Rate = 0.1
+    pooling: Literal["mean", "max", "mean+max"] = "mean+max"
+    dropout: Rate = 0.3
+
+
+Parameters = Cnn1d | CnnLstm | DsCnn | ResCnn1d
+NETWORKS: dict[str, type[Parameters]] = {
+    "cnn1d": Cnn1d,
+    "cnn_lstm": CnnLstm,
+    "ds_cnn": DsCnn,
+    "res_cnn1d": ResCnn1d,
+}

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ser_edge_runtime.errors import FileError, SpecError
 from ser_edge_runtime.front_end.spec import FrontEndSpec
-from ser_edge_train.networks.parameters import NETWORKS, Cnn1d, CnnLstm, DsCnn
+from ser_edge_train.networks.parameters import NETWORKS, Parameters
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Label = Annotated[str, Field(min_length=1, max_length=64)]
@@ -206,7 +206,7 @@ class Recipe(_Table):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     protocol: Protocol
     front_end: dict[str, Any]
-    network: Annotated[Cnn1d | CnnLstm | DsCnn, Field(discriminator="name")]
+    network: Annotated[Parameters, Field(discriminator="name")]
     augmentation: Augmentation = Augmentation()
     fit: Fit
 
