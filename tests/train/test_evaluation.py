@@ -13,7 +13,14 @@ from sklearn import metrics as oracle
 
 from ser_edge_runtime.audio import audio_digest, load_audio
 from ser_edge_runtime.classifier import Classifier
-from ser_edge_train.evaluation import allowed_classes, allowed_mask, evaluate_model, score
+from ser_edge_train.evaluation import (
+    allowed_classes,
+    allowed_mask,
+    evaluate_model,
+    score,
+    score_together,
+    worst_mistakes,
+)
 from ser_edge_train.feature_store import ChangedAudio
 from ser_edge_train.manifest import CORPUS_LABELS, Clip, Manifest
 from ser_edge_train.predictions import ClipRow, Predictions, UnknownLabel, softmax
@@ -107,6 +114,75 @@ def test_the_interval_holds_the_score(predictions):
     low, high = overall["uar_interval"]
     assert low < overall["uar"] < high
     assert overall["uar_interval"] != score(predictions, ALLOWED, seed=9)["overall"]["uar_interval"]
+
+
+def test_the_whole_has_intervals_of_more_than_its_uar(predictions):
+    overall = score(predictions, ALLOWED, seed=4)["overall"]
+    for name in ("accuracy", "uar", "macro_f1"):
+        low, high = overall[f"{name}_interval"]
+        assert low < overall[name] < high
+    assert list(overall["recall_intervals"]) == list(LABELS)
+    for label, (low, high) in overall["recall_intervals"].items():
+        assert 0 <= low <= overall["recalls"][label] <= high <= 1
+    assert "recall_intervals" not in score(predictions, ALLOWED)["corpora"]["full"]
+
+
+def test_one_speaker_has_no_interval_at_all(predictions):
+    one = predictions.where([row.speaker_key == ("part", "s1") for row in predictions])
+    overall = score(one, ALLOWED)["overall"]
+    assert overall["accuracy_interval"] is overall["macro_f1_interval"] is None
+    assert set(overall["recall_intervals"].values()) == {None}
+
+
+def test_tables_scored_together_are_one_table(predictions):
+    half = [number < 100 for number in range(len(predictions))]
+    parts = [predictions.where(half), predictions.where([not one for one in half])]
+    assert score_together(parts, ALLOWED, seed=3) == score(predictions, ALLOWED, seed=3)
+
+
+def test_a_clip_answered_twice_counts_twice(predictions):
+    once = score(predictions, ALLOWED)["overall"]
+    twice = score_together([predictions, predictions], ALLOWED)["overall"]
+    assert twice["clips"] == 2 * once["clips"]
+    assert twice["speakers"] == once["speakers"]
+    assert twice["uar"] == pytest.approx(once["uar"])
+    # The second answer is no new speaker: the interval must not shrink.
+    assert twice["uar_interval"] == pytest.approx(once["uar_interval"])
+
+
+def test_tables_of_other_classes_are_not_scored_together(predictions):
+    other = Predictions(
+        LABELS[::-1], predictions.rows[:1], predictions.probabilities[:1, ::-1].copy()
+    )
+    with pytest.raises(ValueError, match="classes differ"):
+        score_together([predictions, other], ALLOWED)
+
+
+def test_the_worst_mistakes_are_the_surest_wrong_answers(predictions):
+    found = worst_mistakes(predictions, ALLOWED, 5)
+    assert len(found) == 5
+    sure = [one["confidence"] for one in found]
+    assert sure == sorted(sure, reverse=True)
+    rows = {row.key: (row, place) for place, row in enumerate(predictions.rows)}
+    everything = worst_mistakes(predictions, ALLOWED, 1000)
+    assert everything[:5] == found
+    truth, chosen = answers_of(predictions, lambda row: True)
+    assert len(everything) == sum(one != other for one, other in zip(truth, chosen, strict=True))
+    for one in everything:
+        row, place = rows[one["corpus"], one["stem"]]
+        classes = ALLOWED[row.corpus]
+        shares = dict(zip(LABELS, predictions.probabilities[place], strict=True))
+        total = sum(shares[name] for name in classes)
+        assert one["answer"] in classes
+        assert one["answer"] != one["label"] == row.label
+        assert one["speaker"] == row.speaker
+        assert one["confidence"] == pytest.approx(shares[one["answer"]] / total)
+        assert one["truth"] == pytest.approx(shares[one["label"]] / total)
+    json.dumps(found, allow_nan=False)
+
+
+def test_no_clip_has_no_mistake(predictions):
+    assert worst_mistakes(predictions.where([False] * len(predictions)), ALLOWED) == []
 
 
 def test_reliability_adds_up_to_the_error(predictions):

@@ -304,3 +304,28 @@ def test_any_interval_is_ordered_and_within_bounds(count, seed):
     interval = metrics.bootstrap_interval(speakers(count, 5, 0.2, seed), metrics.macro_f1, draws=50)
     assert interval is not None
     assert 0 <= interval.low <= interval.high <= 1
+
+
+def test_the_interval_of_each_class_is_that_of_its_own_recall():
+    rng = np.random.default_rng(2)
+    counts = rng.integers(0, 9, (7, 3, 3))
+    intervals = metrics.bootstrap_intervals(counts, seed=5)
+    assert intervals is not None
+    for place, found in enumerate(intervals):
+        alone = metrics.bootstrap_interval(
+            counts, lambda drawn, place=place: metrics.recalls(drawn)[..., place], seed=5
+        )
+        assert found == alone
+
+
+def test_a_class_that_nobody_said_has_no_interval():
+    counts = np.ones((4, 2, 2), np.int64)
+    counts[:, 1] = 0
+    intervals = metrics.bootstrap_intervals(counts)
+    assert intervals is not None
+    assert intervals[1] is None
+    assert intervals[0] == (0.5, 0.5)
+
+
+def test_one_speaker_gives_no_class_an_interval():
+    assert metrics.bootstrap_intervals(np.ones((1, 2, 2), np.int64)) is None

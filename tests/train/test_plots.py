@@ -48,3 +48,11 @@ def test_empty_bins_and_single_speakers_can_be_drawn():
 
 def test_names_are_escaped():
     assert "<b>" not in plots.speakers({"<b>own</b>": {"x": 0.5}})
+
+
+def test_the_learning_rate_is_drawn_where_it_moves():
+    falling = [{"epoch": n, "loss": 1.0, "learning_rate": 0.01 / n} for n in (1, 2, 3)]
+    assert "Learning rate by epoch" in plots.learning_rate(falling, 2)
+    steady = [{**row, "learning_rate": 0.01} for row in falling]
+    assert plots.learning_rate(steady, 2) is None
+    assert plots.learning_rate(history((2.0, 2.1), (1.0, 1.0)), 2) is None

@@ -17,13 +17,14 @@ from ser_edge_train import metrics
 from ser_edge_train.errors import quoted
 from ser_edge_train.feature_store import read_clip
 from ser_edge_train.manifest import Clip, Manifest, clip_name
-from ser_edge_train.predictions import Predictions, UnknownLabel
+from ser_edge_train.predictions import ClipRow, Predictions, UnknownLabel
 from ser_edge_train.workers import Progress, chunks, cores, work
 
 Allowed = Mapping[str, Collection[str]]
 """The classes of each corpus, by its name."""
 
 PARALLEL_FROM = 64
+WORST = 12
 
 
 def allowed_classes(
@@ -73,18 +74,116 @@ def score(predictions: Predictions, allowed: Allowed, *, seed: int = 0) -> dict[
         seed: Of the bootstrap.
 
     Returns:
-        ``overall`` (with ``reliability``), ``corpora`` and ``sexes`` by name, and
-        ``speakers`` by "corpus/speaker". Each holds ``clips``, ``speakers``,
-        ``accuracy``, ``uar``, ``uar_interval`` (95 %, over speakers; None for one
-        speaker), ``macro_f1``, ``ece``, then by class ``support``, ``recalls``,
-        ``precisions`` and ``f1s``, and ``confusion`` (``labels``, ``counts``: a row
-        for each true class). What is not defined is None.
+        ``overall`` (with ``reliability``, and intervals of accuracy, macro F1 and each
+        class's recall), ``corpora`` and ``sexes`` by name, and ``speakers`` by
+        "corpus/speaker". Each holds ``clips``, ``speakers``, ``accuracy``, ``uar``,
+        ``uar_interval`` (95 %, over speakers; None for one speaker), ``macro_f1``,
+        ``ece``, then by class ``support``, ``recalls``, ``precisions`` and ``f1s``, and
+        ``confusion`` (``labels``, ``counts``: a row for each true class). What is not
+        defined is None.
 
     Raises:
         ValueError: There is no clip, or one has a label that its corpus does not.
     """
-    if not len(predictions):
+    return score_together([predictions], allowed, seed=seed)
+
+
+def score_together(
+    tables: Sequence[Predictions], allowed: Allowed, *, seed: int = 0
+) -> dict[str, Any]:
+    """Scores of several models' predictions as those of one, as for the folds of a protocol.
+
+    A clip that stands in several tables counts as often; an interval draws a speaker
+    with the answers of all of them.
+
+    Args:
+        tables: At least one; all with the same classes.
+        allowed: As for :func:`score`.
+        seed: As for :func:`score`.
+
+    Returns:
+        As :func:`score`.
+
+    Raises:
+        ValueError: As :func:`score`, or the classes differ.
+    """
+    answers = [_answered(table, allowed) for table in tables]
+    rows = [row for table in tables for row in table.rows]
+    if not rows:
         raise ValueError("there is no clip to score")
+    labels = tables[0].labels
+    if any(table.labels != labels for table in tables):
+        raise ValueError("the tables' classes differ")
+    scorer = _Scorer(
+        labels,
+        rows,
+        np.concatenate([table.truth for table in tables]),
+        np.concatenate([one.answers for one in answers]),
+        np.concatenate([one.shares.max(axis=1) for one in answers]),
+        np.concatenate([one.mask for one in answers]),
+        seed,
+    )
+    return {
+        "overall": scorer.group(range(len(rows)), whole=True),
+        "corpora": scorer.groups([row.corpus for row in rows]),
+        "sexes": scorer.groups([row.sex for row in rows]),
+        "speakers": scorer.groups(["/".join(row.speaker_key) for row in rows]),
+    }
+
+
+def worst_mistakes(
+    predictions: Predictions, allowed: Allowed, count: int = WORST
+) -> list[dict[str, Any]]:
+    """The wrong answers that a model was surest of, surest first, as plain values.
+
+    Args:
+        predictions: The clips of one part.
+        allowed: The classes of each corpus, as :func:`allowed_classes` gives them.
+        count: At most so many.
+
+    Returns:
+        For each ``corpus``, ``stem``, ``speaker``, ``label``, ``answer``,
+        ``confidence`` (the answer's share among the classes that the corpus has) and
+        ``truth`` (the true class's share).
+
+    Raises:
+        ValueError: A clip has a label that its corpus does not.
+    """
+    if not len(predictions):
+        return []
+    answered = _answered(predictions, allowed)
+    truth, places = predictions.truth, np.arange(len(predictions))
+    sure = answered.shares[places, answered.answers]
+    wrong = np.flatnonzero(answered.answers != truth)
+    # Equal confidences in the order of the table, whatever numpy's sort is.
+    ordered = sorted(wrong.tolist(), key=lambda place: (-sure[place], place))
+    found = []
+    for place in ordered[:count]:
+        row = predictions.rows[place]
+        found.append(
+            {
+                "corpus": row.corpus,
+                "stem": row.stem,
+                "speaker": row.speaker,
+                "label": row.label,
+                "answer": predictions.labels[answered.answers[place]],
+                "confidence": float(sure[place]),
+                "truth": float(answered.shares[place, truth[place]]),
+            }
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A table's answers among the classes that each clip's corpus has."""
+
+    shares: npt.NDArray[np.float64]
+    answers: npt.NDArray[np.int64]
+    mask: npt.NDArray[np.bool_]
+
+
+def _answered(predictions: Predictions, allowed: Allowed) -> _Answered:
     mask = allowed_mask((row.corpus for row in predictions), predictions.labels, allowed)
     truth = predictions.truth
     fits = mask[np.arange(len(truth)), truth]
@@ -92,20 +191,13 @@ def score(predictions: Predictions, allowed: Allowed, *, seed: int = 0) -> dict[
         row = predictions.rows[int(np.argmin(fits))]
         raise ValueError(f"{row.corpus} {row.stem}: {row.label} is none of the corpus's classes")
     shares = metrics.masked_probabilities(predictions.probabilities, mask)
-    answers = metrics.masked_argmax(shares, mask)
-    scorer = _Scorer(predictions, truth, answers, shares.max(axis=1), mask, seed)
-    rows = predictions.rows
-    return {
-        "overall": scorer.group(range(len(rows)), reliability=True),
-        "corpora": scorer.groups([row.corpus for row in rows]),
-        "sexes": scorer.groups([row.sex for row in rows]),
-        "speakers": scorer.groups(["/".join(row.speaker_key) for row in rows]),
-    }
+    return _Answered(shares, metrics.masked_argmax(shares, mask), mask)
 
 
 @dataclass(frozen=True)
 class _Scorer:
-    predictions: Predictions
+    labels: tuple[str, ...]
+    rows: Sequence[ClipRow]
     truth: npt.NDArray[np.int64]
     answers: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float64]
@@ -120,15 +212,14 @@ class _Scorer:
                 places.setdefault(name, []).append(index)
         return {name: self.group(places[name]) for name in sorted(places)}
 
-    def group(self, members: Sequence[int], *, reliability: bool = False) -> dict[str, Any]:
-        """Scores of some clips."""
+    def group(self, members: Sequence[int], *, whole: bool = False) -> dict[str, Any]:
+        """Scores of some clips; of the whole part with more intervals and the reliability."""
         place = np.asarray(members, dtype=np.int64)
         by_speaker = self._by_speaker(place)
         counts = by_speaker.sum(axis=0)
         confidence, right = self.confidence[place], self.answers[place] == self.truth[place]
-        interval = metrics.bootstrap_interval(by_speaker, seed=self.seed)
         used = np.flatnonzero(self.mask[place].any(axis=0))
-        names = [self.predictions.labels[index] for index in used]
+        names = [self.labels[index] for index in used]
 
         def by_class(values: npt.NDArray[Any]) -> dict[str, Any]:
             return {name: _plain(values[index]) for name, index in zip(names, used, strict=True)}
@@ -138,7 +229,7 @@ class _Scorer:
             "speakers": len(by_speaker),
             "accuracy": _plain(metrics.accuracy(counts)),
             "uar": _plain(metrics.uar(counts)),
-            "uar_interval": None if interval is None else [_plain(end) for end in interval],
+            "uar_interval": self._interval(by_speaker, metrics.uar),
             "macro_f1": _plain(metrics.macro_f1(counts)),
             "ece": _plain(metrics.expected_calibration_error(confidence, right)),
             "support": by_class(counts.sum(axis=1)),
@@ -147,7 +238,14 @@ class _Scorer:
             "f1s": by_class(metrics.f1s(counts)),
             "confusion": {"labels": names, "counts": counts[np.ix_(used, used)].tolist()},
         }
-        if reliability:
+        if whole:
+            scores["accuracy_interval"] = self._interval(by_speaker, metrics.accuracy)
+            scores["macro_f1_interval"] = self._interval(by_speaker, metrics.macro_f1)
+            ends = metrics.bootstrap_intervals(by_speaker, seed=self.seed)
+            scores["recall_intervals"] = {
+                name: None if ends is None else _ends(ends[index])
+                for name, index in zip(names, used, strict=True)
+            }
             binned = metrics.reliability(confidence, right)
             scores["reliability"] = [
                 {"clips": int(count), "confidence": _plain(sure), "accuracy": _plain(share)}
@@ -155,12 +253,17 @@ class _Scorer:
             ]
         return scores
 
+    def _interval(
+        self, by_speaker: npt.NDArray[np.int64], statistic: metrics.Statistic
+    ) -> list[int | float | None] | None:
+        return _ends(metrics.bootstrap_interval(by_speaker, statistic, seed=self.seed))
+
     def _by_speaker(self, place: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Confusion matrices of the speakers of some clips, (speakers, classes, classes)."""
-        classes = len(self.predictions.labels)
+        classes = len(self.labels)
         members: dict[tuple[str, str], list[int]] = {}
         for index in place:
-            members.setdefault(self.predictions.rows[index].speaker_key, []).append(int(index))
+            members.setdefault(self.rows[index].speaker_key, []).append(int(index))
         return np.stack(
             [
                 metrics.confusion(self.truth[clips], self.answers[clips], classes)
@@ -251,6 +354,10 @@ def _classify(worker: _Worker, clips: Sequence[Clip]) -> list[list[float]]:
         result = worker.classifier.classify(*read_clip(worker.recordings, clip))
         answers.append(list(result.scores.values()))
     return answers
+
+
+def _ends(interval: metrics.Interval | None) -> list[int | float | None] | None:
+    return None if interval is None else [_plain(end) for end in interval]
 
 
 def _plain(value: Any) -> int | float | None:

@@ -274,6 +274,34 @@ def bootstrap_interval(
     return _percentiles(statistic(_drawn(matrices, draws, seed)), level)
 
 
+def bootstrap_intervals(
+    counts: npt.ArrayLike,
+    statistic: Statistic = recalls,
+    *,
+    draws: int = BOOTSTRAP_DRAWS,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[Interval | None] | None:
+    """Percentile intervals of a statistic that has a value for each class, as :func:`recalls`.
+
+    Args:
+        counts: One confusion matrix a speaker, (speakers, classes, classes).
+        statistic: Of a confusion matrix with leading axes, (..., classes).
+        draws: As for :func:`bootstrap_interval`.
+        level: As for :func:`bootstrap_interval`.
+        seed: As for :func:`bootstrap_interval`.
+
+    Returns:
+        An interval for each class, None where no draw defines it; None instead of
+        the list where there are fewer than two speakers.
+    """
+    matrices = np.asarray(counts, dtype=np.float64)
+    if len(matrices) < 2:
+        return None
+    values = np.asarray(statistic(_drawn(matrices, draws, seed)), dtype=np.float64)
+    return [None if np.isnan(column).all() else _percentiles(column, level) for column in values.T]
+
+
 def paired_bootstrap_interval(
     before: npt.ArrayLike,
     after: npt.ArrayLike,

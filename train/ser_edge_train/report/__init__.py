@@ -12,8 +12,10 @@ from os import PathLike
 from typing import Any
 
 from ser_edge_runtime.files import write_text_atomically
+from ser_edge_train.manifest import Manifest
 from ser_edge_train.report.content import SCHEMA_VERSION, ReportError, build_report, read_report
 from ser_edge_train.report.history import read_history
+from ser_edge_train.report.players import players
 from ser_edge_train.run_directory import RunDirectory
 
 __all__ = ["SCHEMA_VERSION", "ReportError", "read_report", "render_page", "write_report"]
@@ -26,6 +28,7 @@ def write_report(
     parameters: int | None = None,
     leaks: Sequence[str] = (),
     versions: Mapping[str, str] | None = None,
+    clean: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes ``report.json`` and ``report.html`` of a run from its other files.
 
@@ -38,6 +41,9 @@ def write_report(
             partition itself shows is found without.
         versions: Of the libraries that trained; None keeps the last report's, or
             takes those installed here.
+        clean: Where the protocol leaks, what the recipe scores without the leak: the
+            tables ``protocol`` and ``scores`` of that training's report. None keeps
+            the last report's.
 
     Returns:
         What ``report.json`` holds.
@@ -48,26 +54,40 @@ def write_report(
     """
     if not isinstance(run, RunDirectory):
         run = RunDirectory.open(run)
+    manifest = Manifest.read(run.manifest)
     report = build_report(
-        run, temperature=temperature, parameters=parameters, leaks=leaks, versions=versions
+        run,
+        manifest,
+        temperature=temperature,
+        parameters=parameters,
+        leaks=leaks,
+        versions=versions,
+        clean=clean,
     )
-    page = render_page(report, read_history(run.history))
+    shown = [(one["corpus"], one["stem"]) for part in report["mistakes"].values() for one in part]
+    page = render_page(report, read_history(run.history), players(manifest, shown, run.path))
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
     write_text_atomically(run.report_json, text + "\n")
     write_text_atomically(run.report_html, page)
     return report
 
 
-def render_page(report: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> str:
+def render_page(
+    report: Mapping[str, Any],
+    history: Sequence[Mapping[str, float]],
+    players: Mapping[tuple[str, str], str] | None = None,
+) -> str:
     """The page of a report as HTML.
 
     Args:
         report: What ``report.json`` holds.
         history: Rows of ``history.csv``, an epoch each.
+        players: Address of the recording of a clip, by (corpus, stem), as
+            :func:`ser_edge_train.report.players.players` finds them.
 
     Raises:
         MissingExtra: matplotlib or jinja2 is not installed.
     """
     from ser_edge_train.report.page import render
 
-    return render(report, history)
+    return render(report, history, players)

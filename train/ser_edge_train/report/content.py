@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ser_edge_runtime.errors import FileError
 from ser_edge_runtime.front_end import FrontEndSpec
-from ser_edge_train.evaluation import allowed_classes, score
+from ser_edge_train.evaluation import allowed_classes, score, worst_mistakes
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.partitions import PARTS, Partition
 from ser_edge_train.predictions import Predictions
@@ -34,11 +34,13 @@ class ReportError(FileError):
 
 def build_report(
     run: RunDirectory,
+    manifest: Manifest,
     *,
     temperature: float | None = None,
     parameters: int | None = None,
     leaks: Sequence[str] = (),
     versions: Mapping[str, str] | None = None,
+    clean: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Gathers the report of a run; see :func:`ser_edge_train.report.write_report`.
 
@@ -47,7 +49,6 @@ def build_report(
         SerEdgeError: One of the files cannot be read; names it.
     """
     recipe = run.read_recipe()
-    manifest = Manifest.read(run.manifest)
     partition = Partition.read(run.partition)
     predictions = Predictions.read(run.predictions)
     history = read_history(run.history)
@@ -62,7 +63,8 @@ def build_report(
         )
     allowed = allowed_classes(manifest, recipe.labels, recipe.merge)
     _check(run, recipe, manifest, partition, predictions)
-    return {
+    parts = {part: predictions.of_part(part) for part in predictions.parts}
+    report = {
         "schema_version": SCHEMA_VERSION,
         "protocol": _protocol(recipe, manifest, partition, leaks),
         "recipe": {
@@ -93,11 +95,11 @@ def build_report(
             "best_epoch": best_epoch(history, recipe.fit.monitor),
             "monitor": recipe.fit.monitor,
         },
-        "scores": {
-            part: score(predictions.of_part(part), allowed, seed=recipe.seed)
-            for part in predictions.parts
-        },
+        "scores": {part: score(table, allowed, seed=recipe.seed) for part, table in parts.items()},
+        "mistakes": {part: worst_mistakes(table, allowed) for part, table in parts.items()},
     }
+    clean = clean or last.get("clean")
+    return report if clean is None else {**report, "clean": dict(clean)}
 
 
 def read_report(path: str | PathLike[str]) -> dict[str, Any]:
@@ -151,6 +153,7 @@ def _protocol(
         "fold": recipe.protocol.fold,
         "speaker_disjoint": not found and not unnamed,
         "unnamed_speakers": unnamed,
+        "leaky": bool(found or leaks),
         "leaks": [*found, *leaks],
         "parts": {
             part: {"clips": clips[part], "speakers": len(speakers[part])}

@@ -104,6 +104,33 @@ def curve(
         return _svg(figure, f"curve-{measure}", title)
 
 
+def learning_rate(history: Sequence[Mapping[str, float]], best: int) -> str | None:
+    """The learning rate over the epochs.
+
+    Args:
+        history: Rows of ``history.csv``.
+        best: The epoch that was kept, from 1; marked.
+
+    Returns:
+        SVG, or None if the rate is not known or never changed.
+    """
+    rates = [row["learning_rate"] for row in history if "learning_rate" in row]
+    if len(rates) < len(history) or len(set(rates)) < 2:
+        return None
+    with mpl.rc_context({**STYLE, "svg.hashsalt": "learning-rate"}):
+        figure = Figure(figsize=(4.6, 2.7), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axvline(best, color=MUTED, linewidth=0.8, dashes=(2, 2))
+        # The rate at which an epoch began; schedules that change it in between are a line too.
+        axes.plot([row["epoch"] for row in history], rates, color=SECOND)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0.01)
+        return _svg(figure, "learning-rate", "Learning rate by epoch")
+
+
 def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
     """Reliability diagram: accuracy over confidence, and below it where the clips lie.
 
