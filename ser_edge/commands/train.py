@@ -18,6 +18,7 @@ from ser_edge.scores import part_rows, row_line
 if TYPE_CHECKING:
     from ser_edge_train.progress import EpochReport
     from ser_edge_train.recipes import Recipe
+    from ser_edge_train.run_directory import RunDirectory
     from ser_edge_train.training import Trained
 
 
@@ -28,6 +29,7 @@ Examples:
   ser-edge train --recipe default --data manifest.csv --run runs/first
   ser-edge train --recipe mine.toml --data recordings/ --fold 2 --run runs/fold2
   ser-edge train --run runs/first --resume
+  ser-edge train --recipe default --data manifest.csv --run runs/b --tensorboard logs/b
 
 Speakers of one part stand in no other. Epoch and temperature are chosen on validation
 speakers; the test part is not looked at without --score-test. Ctrl-C keeps the epochs
@@ -46,6 +48,8 @@ done, and --resume goes on to the weights that an unbroken training ends with.""
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs, instead of the recipe's.")
 @click.option("--score-test", is_flag=True, help="Score the test part too: once, when all is "
               "chosen.")  # fmt: skip
+@click.option("--tensorboard", metavar="FOLDER", help="Log losses, UAR and learning rate of each "
+              "epoch for TensorBoard, in this folder.")  # fmt: skip
 @ledger_option
 @store_option
 @processes_option
@@ -59,6 +63,7 @@ def command(
     seed: int | None,
     epochs: int | None,
     score_test: bool,
+    tensorboard: str | None,
     ledger: Path | None,
     store: str | None,
     processes: int | None,
@@ -92,7 +97,7 @@ def command(
         )
         trained = again(
             resume=resume,
-            progress=_Listener(output, progress),
+            progress=_listeners(_Listener(output, progress), tensorboard, directory, resume=resume),
             score_test=score_test and ledger is None,
         )
         if ledger is not None:
@@ -109,6 +114,15 @@ def _recipe(recipe: str | None, directory: Any) -> Recipe:
     from ser_edge_train.recipes import load_recipe
 
     return directory.read_recipe() if recipe is None else load_recipe(recipe)
+
+
+def _listeners(printed: _Listener, log: str | None, run: RunDirectory, *, resume: bool) -> Any:
+    if log is None:
+        return printed
+    from ser_edge_train.progress import Several
+    from ser_edge_train.tensorboard_log import TensorBoardLog
+
+    return Several(printed, TensorBoardLog.open(log, run, resume=resume))
 
 
 class _Listener:

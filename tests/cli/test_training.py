@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from ser_edge_runtime.model_file import read_model_file
+from ser_edge_train.event_file import EventFile
 
 ROOT = Path(__file__).resolve().parents[2]
 PITCHES = {"angry": 880, "neutral": 440, "sad": 220}
@@ -95,7 +96,7 @@ def line(ser_edge, toy):
 
     step("scan", "scan", "recordings", "--out", "manifest.csv")
     step("train", "train", "--recipe", "toy.toml", "--data", "manifest.csv", "--run", "run",
-         "--processes", "1")  # fmt: skip
+         "--processes", "1", "--tensorboard", "logs")  # fmt: skip
     step("evaluate", "evaluate", "run", "--json")
     step("test", "evaluate", "run", "--part", "test", "--ledger", "scorings.csv",
          "--processes", "1")  # fmt: skip
@@ -128,6 +129,24 @@ def test_train_says_each_epoch_and_fills_the_run_directory(line, toy):
     files = {path.name for path in (toy / "run").iterdir()}
     assert {"recipe.toml", "manifest.csv", "partition.csv", "front_end.json", "model.keras",
             "history.csv", "predictions.csv", "report.json", "report.html"} <= files  # fmt: skip
+
+
+def test_train_logs_every_epoch_for_tensorboard(line, toy):
+    for part, tags in (
+        ("train", ["learning_rate", "loss", "uar"]),
+        ("validation", ["loss", "uar"]),
+    ):
+        (path,) = (toy / "logs" / part).glob("*tfevents*")
+        found = EventFile(path).read()
+        assert [row.step for row in found] == list(range(1, 13))
+        assert {tag for row in found for tag in row.values} == tags[part]
+
+
+def test_the_logs_of_two_trainings_do_not_mix(line, ser_edge, one_line, toy):
+    words = ["--recipe", "toy.toml", "--data", "manifest.csv", "--run", "second", "--seed", "9"]
+    done = ser_edge("train", *words, "--tensorboard", "logs", cwd=toy)
+    one_line(done, 1, "logs: holds the log of another training", "name another folder")
+    assert not (toy / "second").exists()
 
 
 def test_the_test_part_was_not_looked_at_before_it_was_asked_for(line):

@@ -51,3 +51,29 @@ class Silence:
 
     def note(self, line: str) -> None:
         """Nothing."""
+
+
+class Several:
+    """Passes on to several listeners, in their order.
+
+    Args:
+        *listeners: Who listens.
+    """
+
+    def __init__(self, *listeners: Progress) -> None:
+        self._listeners = listeners
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """Passes it on."""
+        for listener in self._listeners:
+            listener.step(stage, done, total)
+
+    def epoch(self, report: EpochReport) -> None:
+        """Passes it on."""
+        for listener in self._listeners:
+            listener.epoch(report)
+
+    def note(self, line: str) -> None:
+        """Passes it on."""
+        for listener in self._listeners:
+            listener.note(line)
