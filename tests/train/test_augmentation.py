@@ -16,7 +16,7 @@ from ser_edge_train.dataset import (
     class_weights,
     utterance_weights,
 )
-from ser_edge_train.recipes.schema import Augmentation, Mixup, SpecAugment
+from ser_edge_train.recipes.augmentation import Augmentation, Mixup, SpecAugment
 
 from .toys import toy_part, toy_recipe
 

@@ -16,7 +16,7 @@ from ser_edge_runtime.audio import audio_digest, load_audio
 from ser_edge_runtime.errors import SerEdgeError, SpecError
 from ser_edge_runtime.front_end import Delta, FrontEnd, FrontEndSpec, LogMel, Mfcc
 from ser_edge_runtime.resampling import resample
-from ser_edge_train import feature_store, workers
+from ser_edge_train import feature_store, frame_file, workers
 from ser_edge_train.feature_store import (
     ChangedAudio,
     FeatureStore,
@@ -175,7 +175,7 @@ def test_a_file_of_another_shape_with_a_right_check_is_computed_again(manifest, 
     store.fill(manifest, manifest.clips)
     path = store.path_of(manifest.clips[0])
     good = store.frames(manifest.clips[0])
-    path.write_bytes(feature_store._packed(np.zeros((4, 3), np.float32)))
+    path.write_bytes(frame_file.pack(np.zeros((4, 3), np.float32)))
     assert np.array_equal(store.frames(manifest.clips[0]), good)
     body = path.read_bytes()[:-4].replace(b"<f4", b"<i4")
     path.write_bytes(body + zlib.crc32(body).to_bytes(4, "little"))

@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge_runtime.front_end.normaliser import Normaliser
-from ser_edge_train.augmentation import augment
-from ser_edge_train.recipes.schema import Augmentation
+from ser_edge_runtime.front_end.spec import FrontEndSpec
+from ser_edge_train.augmentation import Level, augment
+from ser_edge_train.recipes.augmentation import Augmentation
 
 Array = npt.NDArray[np.float32]
 Batch = tuple[Array, Array, Array]
 
 # The last entry of a seed. All four entries are always given: numpy fills shorter seeds with
 # zeros, so that [1, 2] and [1, 2, 0] would be one stream.
-_ORDER, _AUGMENTATION = 0, 1
+_ORDER, _AUGMENTATION, _COPIES, _LEVEL = range(4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +31,12 @@ class Part:
     """The utterances of one part. Threads may share it.
 
     Attributes:
-        features: (utterances, *shape) as the front end gave them, before the
-            normaliser; an array or a memory map: only one batch is read at a time.
+        features: (utterances * (copies + 1), *shape) as the front end gave them, before
+            the normaliser; an array or a memory map: only one batch is read at a time.
         labels: Index of each utterance's class, (utterances,).
         allowed: The classes that each utterance's corpus has, bool (utterances, classes).
         weights: Factor of each utterance in the loss, (utterances,); None: 1 each.
+        copies: Changed copies of each utterance; their rows follow the utterance's own.
 
     Raises:
         ValueError: The lengths differ, or a label is not among the allowed classes.
@@ -44,9 +46,11 @@ class Part:
     labels: npt.NDArray[np.int64]
     allowed: npt.NDArray[np.bool_]
     weights: Array | None = None
+    copies: int = 0
 
     def __post_init__(self) -> None:
-        lengths = {len(self.features), len(self.labels), len(self.allowed)}
+        utterances, remainder = divmod(len(self.features), self.copies + 1)
+        lengths = {utterances + bool(remainder), len(self.labels), len(self.allowed)}
         if self.weights is not None:
             lengths.add(len(self.weights))
         if len(lengths) != 1:
@@ -61,6 +65,12 @@ class Part:
     def classes(self) -> int:
         """Width of the mask."""
         return int(self.allowed.shape[1])
+
+    def rows(
+        self, indices: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | int = 0
+    ) -> Array:
+        """Features of some utterances, or of the given copy of each, read into memory."""
+        return np.asarray(self.features[indices * (self.copies + 1) + copies])
 
     def targets(self, indices: npt.NDArray[np.int64]) -> Array:
         """One-hot classes and masks of some utterances, float32 (len(indices), 2 * classes)."""
@@ -97,6 +107,8 @@ def utterance_weights(part: Part, by_class: Array) -> Array:
 class TrainingBatches:
     """Shuffled, augmented batches of a part. Threads may share it.
 
+    An utterance with copies is one of them in each epoch, itself included, drawn evenly.
+
     Args:
         part: The training utterances.
         weights: Factor of each in the loss, (utterances,).
@@ -104,6 +116,10 @@ class TrainingBatches:
         augmentation: What is done to them.
         batch_size: Utterances a batch; the last one of an epoch may be smaller.
         seed: With epoch and place it determines a batch.
+        spec: The front end of the features, which ``augmentation.gain_db`` has to know.
+
+    Raises:
+        ValueError: ``augmentation.gain_db`` is set and ``spec`` is not.
     """
 
     def __init__(
@@ -114,13 +130,17 @@ class TrainingBatches:
         augmentation: Augmentation,
         batch_size: int,
         seed: int,
+        spec: FrontEndSpec | None = None,
     ) -> None:
+        if augmentation.gain_db is not None and spec is None:
+            raise ValueError("augmentation.gain_db needs the front end of the features")
         self._part = part
         self._weights = weights
         self._normaliser = normaliser
         self._augmentation = augmentation
         self._batch_size = batch_size
         self._seed = seed
+        self._level = None if spec is None else Level(spec)
 
     def __len__(self) -> int:
         return -(-len(self._part) // self._batch_size)
@@ -130,11 +150,23 @@ class TrainingBatches:
         order = np.random.default_rng([self._seed, epoch, 0, _ORDER]).permutation(len(self._part))
         return order[place * self._batch_size : (place + 1) * self._batch_size]
 
+    def copies(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Which copy of each utterance ``epoch`` (from 0) takes, (utterances,); 0 is itself."""
+        if not self._part.copies:
+            return np.zeros(len(self._part), np.int64)
+        rng = np.random.default_rng([self._seed, epoch, 0, _COPIES])
+        return rng.integers(self._part.copies + 1, size=len(self._part))
+
     def batch(self, epoch: int, place: int) -> Batch:
         """Features, targets and weights of batch ``place`` of ``epoch`` (both from 0)."""
         indices = self.indices(epoch, place)
+        features = self._part.rows(indices, self.copies(epoch)[indices])
+        gain_db = self._augmentation.gain_db
+        if gain_db is not None and self._level is not None:
+            rng = np.random.default_rng([self._seed, epoch, place, _LEVEL])
+            features = self._level.change(features, gain_db, rng)
         return augment(
-            self._normaliser(self._part.features[indices]),
+            self._normaliser(features),
             self._part.targets(indices),
             self._weights[indices],
             self._augmentation,
@@ -159,5 +191,5 @@ class PlainBatches:
         indices = np.arange(len(self._part))[
             place * self._batch_size : (place + 1) * self._batch_size
         ]
-        features = self._normaliser(np.asarray(self._part.features[indices]))
+        features = self._normaliser(self._part.rows(indices))
         return features, self._part.targets(indices), self._weights[indices]

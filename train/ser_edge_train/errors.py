@@ -52,3 +52,22 @@ class PartitionError(SerEdgeError):
 
 class ScanError(FileError):
     """A folder in which no corpus could be scanned."""
+
+
+class MissingCodec(SerEdgeError):
+    """A recipe asks for a codec that the installed libsndfile cannot write or read.
+
+    Args:
+        name: The codec, as the recipe calls it.
+        version: libsndfile's version.
+    """
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(
+            f"augmentation.waveform.codec: libsndfile {version} has no {name}; leave it out of "
+            "names, or install soundfile from PyPI, which brings its own"
+        )
+
+
+class NoNoise(FileError):
+    """A folder of recorded noise that cannot be used, or a recording in it."""

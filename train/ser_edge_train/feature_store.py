@@ -5,22 +5,21 @@ digest of the spec's frame part. Nothing fitted is in it, and nothing that looks
 at a whole segment: other lengths, levels, layouts, folds and seeds use the same
 files. The runtime's own front end computes it, so that a device computes the same.
 
-A file is an ordinary ``.npy`` (float32, frames by raw width) with a CRC-32 behind
-it, which numpy passes over. Deleting files, or all of the store, loses only time.
+Changed copies of a recording (:mod:`ser_edge_train.augmentation.waveform`) are kept
+beside it, under a digest of all that decides their content.
+
+Deleting files (:mod:`ser_edge_train.frame_file`), or all of the store, loses only time.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ser_edge_runtime.audio import audio_digest, load_audio
 from ser_edge_runtime.errors import FileError, SerEdgeError
@@ -28,13 +27,17 @@ from ser_edge_runtime.files import write_atomically
 from ser_edge_runtime.front_end import FrontEnd, FrontEndSpec
 from ser_edge_runtime.front_end.features import raw_width
 from ser_edge_runtime.resampling import resample
+from ser_edge_train.frame_file import LONGEST_HEADER, Frames, pack, read_header, unpack
 from ser_edge_train.manifest import Clip, Manifest, clip_name
-from ser_edge_train.workers import Progress, chunks, cores, work
+from ser_edge_train.workers import CHUNK, Progress, chunks, cores, work
 
-Frames = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    from ser_edge_train.augmentation.waveform import Copies
+    from ser_edge_train.recipes.augmentation import Waveform
 
-CHECK_BYTES: Final = 4
-LONGEST_HEADER: Final = 256
+Utterance = Clip | tuple[Clip, int]
+"""A recording, or one of its copies by number; copy 0 is the recording."""
+
 PARALLEL_FROM: Final = 64
 
 
@@ -75,27 +78,48 @@ def read_clip(manifest_root: Path, clip: Clip) -> tuple[Frames, int]:
 class FeatureStore:
     """Raw frames of clips on disk. Any number of processes and threads may use one at once.
 
+    Wherever a clip is asked for, (clip, copy) may stand for one of its copies.
+
     Args:
         root: The folder of the store; made when it is needed.
         spec: The front end. Specs with one ``frame_digest`` share what is stored.
+        waveform: The recipe's ``augmentation.waveform``; without it there are no copies.
+        seed: The recipe's, which with ``waveform`` decides what the copies are.
+
+    Raises:
+        MissingExtra: Copies need audiomentations, which is not installed.
+        NoNoise: The folder of recorded noise cannot be used.
     """
 
-    def __init__(self, root: str | os.PathLike[str], spec: FrontEndSpec) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        spec: FrontEndSpec,
+        waveform: Waveform | None = None,
+        seed: int = 0,
+    ) -> None:
         self.root = Path(root)
         self.spec = spec
         self.folder = self.root / spec.frame_digest[:16]
         self._front_end = FrontEnd(spec)
         self._width = raw_width(spec)
         self._recordings: Path | None = None
+        self._copies: Copies | None = None
+        if waveform is not None:
+            # Here, so that what does not augment does not load it.
+            from ser_edge_train.augmentation.waveform import Copies
 
-    def path_of(self, clip: Clip) -> Path:
+            self._copies = Copies(waveform, seed)
+
+    def path_of(self, clip: Utterance) -> Path:
         """Where the frames of ``clip`` are kept."""
-        return self.folder / clip.audio_sha256[:2] / f"{clip.audio_sha256}.npy"
+        name = self._name_of(clip)
+        return self.folder / name[:2] / f"{name}.npy"
 
     def fill(
         self,
         manifest: Manifest,
-        clips: Sequence[Clip],
+        clips: Sequence[Utterance],
         processes: int | None = None,
         progress: Progress | None = None,
     ) -> int:
@@ -116,22 +140,20 @@ class FeatureStore:
             WorkerDied: A worker process was killed. What was computed stays.
         """
         self._recordings = manifest.root
-        wanted = {clip.audio_sha256: clip for clip in clips}
-        missing = [clip for clip in wanted.values() if not self._is_stored(clip)]
-        done = len(wanted) - len(missing)
+        missing, total = self._missing(clips)
+        done = total - len(missing)
         if progress is not None:
-            progress(done, len(wanted))
+            progress(done, total)
         if missing:
             self.folder.mkdir(parents=True, exist_ok=True)
-        job = _Job(self.root, self.spec, manifest.root)
         workers = _workers(processes, len(missing))
-        for count in work(_fill_piece, _store_of, job, chunks(missing), workers):
+        for count in work(_fill_piece, _store_of, self._job(), chunks(missing), workers):
             done += count
             if progress is not None:
-                progress(done, len(wanted))
+                progress(done, total)
         return len(missing)
 
-    def frames(self, clip: Clip) -> Frames:
+    def frames(self, clip: Utterance) -> Frames:
         """Raw frames of a clip, float32 (frames, raw width), not to be written to.
 
         A stored file that is missing or damaged is computed again, if :meth:`fill`
@@ -146,12 +168,12 @@ class FeatureStore:
             return stored
         if self._recordings is None:
             raise NotInStore(
-                f"{self.folder}: the frames of {clip_name(clip)} are not stored; "
-                "fill the store from the manifest first"
+                f"{self.folder}: the frames of {clip_name(_clip_and_copy(clip)[0])} are not "
+                "stored; fill the store from the manifest first"
             )
         return self._compute(clip, self._recordings)
 
-    def features(self, clip: Clip) -> Frames:
+    def features(self, clip: Utterance) -> Frames:
         """Features of a clip before the normaliser, float32 of the spec's ``output_shape``.
 
         Raises:
@@ -161,7 +183,7 @@ class FeatureStore:
 
     def matrix(
         self,
-        clips: Sequence[Clip],
+        clips: Sequence[Utterance],
         path: str | os.PathLike[str],
         processes: int | None = None,
         progress: Progress | None = None,
@@ -189,12 +211,11 @@ class FeatureStore:
         beside = target.with_name(f".{target.name}.{os.getpid()}.part")
         shape = (len(clips), *self.spec.output_shape)
         start = _write_header(beside, shape)
-        job = _Job(self.root, self.spec, self._recordings, beside, start)
-        rows = list(enumerate(clips))
+        job = self._job(beside, start)
         done = 0
         try:
             workers = _workers(processes, len(clips))
-            for count in work(_matrix_piece, _matrix_of, job, chunks(rows), workers):
+            for count in work(_matrix_piece, _matrix_of, job, _numbered(clips), workers):
                 done += count
                 if progress is not None:
                     progress(done, len(clips))
@@ -203,50 +224,59 @@ class FeatureStore:
             beside.unlink(missing_ok=True)
         return np.lib.format.open_memmap(target, mode="r")
 
-    def _compute(self, clip: Clip, recordings: Path) -> Frames:
+    def _job(self, matrix: Path | None = None, start: int = 0) -> _Job:
+        return _Job(self.root, self.spec, self._recordings, self._copies, matrix, start)
+
+    def _name_of(self, utterance: Utterance) -> str:
+        clip, copy = _clip_and_copy(utterance)
+        if copy == 0:
+            return clip.audio_sha256
+        if self._copies is None:
+            raise ValueError(f"{clip_name(clip)}: a copy needs the table of its effects")
+        return self._copies.key(clip.audio_sha256, copy)
+
+    def _missing(self, clips: Sequence[Utterance]) -> tuple[list[Utterance], int]:
+        """What is not stored yet, equal audio once, and how many different ones there are."""
+        seen: set[bytes] = set()
+        missing = []
+        for clip in clips:
+            name = bytes.fromhex(self._name_of(clip))  # half of the text's memory
+            if name not in seen:
+                seen.add(name)
+                if not self._is_stored(clip):
+                    missing.append(clip)
+        return missing, len(seen)
+
+    def _compute(self, utterance: Utterance, recordings: Path) -> Frames:
+        clip, copy = _clip_and_copy(utterance)
         samples, rate = read_clip(recordings, clip)
-        frames = self._front_end.frames(resample(samples, rate, self.spec.sample_rate))
-        path = self.path_of(clip)
+        samples = resample(samples, rate, self.spec.sample_rate)
+        if copy:
+            assert self._copies is not None  # or the copy had no name
+            samples = self._copies.make(samples, self.spec.sample_rate, clip.audio_sha256, copy)
+        frames = self._front_end.frames(samples)
+        path = self.path_of(utterance)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _packed(frames))
+        write_atomically(path, pack(frames))
         return frames
 
     def _read(self, path: Path) -> Frames | None:
         """The stored frames; None where they are missing, damaged or of another kind."""
         try:
-            data = path.read_bytes()
+            return unpack(path.read_bytes(), self._width)
         except OSError:
             return None
-        body, check = data[:-CHECK_BYTES], data[-CHECK_BYTES:]
-        if zlib.crc32(body).to_bytes(CHECK_BYTES, "little") != check:
-            return None
-        stored = _header(body)
-        if stored is None or stored.width != self._width or stored.end != len(body):
-            return None
-        values = np.frombuffer(body, dtype="<f4", offset=stored.start)
-        return values.reshape(stored.frames, stored.width)
 
-    def _is_stored(self, clip: Clip) -> bool:
+    def _is_stored(self, clip: Utterance) -> bool:
         """Whether a file of the right length is there; its bytes are checked when it is read."""
         path = self.path_of(clip)
         try:
             with path.open("rb") as stream:
-                stored = _header(stream.read(LONGEST_HEADER))
+                header = read_header(stream.read(LONGEST_HEADER))
                 size = os.fstat(stream.fileno()).st_size
         except OSError:
             return False
-        return (
-            stored is not None and stored.width == self._width and size == stored.end + CHECK_BYTES
-        )
-
-
-class _Stored(NamedTuple):
-    """What a stored file's header says: its shape, and where the numbers start and end."""
-
-    frames: int
-    width: int
-    start: int
-    end: int
+        return header is not None and header.width == self._width and size == header.file_size
 
 
 @dataclass(frozen=True)
@@ -256,6 +286,7 @@ class _Job:
     root: Path
     spec: FrontEndSpec
     recordings: Path | None
+    copies: Copies | None
     matrix: Path | None = None
     matrix_start: int = 0
 
@@ -263,10 +294,21 @@ class _Job:
 def _store_of(job: _Job) -> FeatureStore:
     store = FeatureStore(job.root, job.spec)
     store._recordings = job.recordings
+    store._copies = job.copies
     return store
 
 
-def _fill_piece(store: FeatureStore, clips: Sequence[Clip]) -> int:
+def _clip_and_copy(utterance: Utterance) -> tuple[Clip, int]:
+    return (utterance, 0) if isinstance(utterance, Clip) else utterance
+
+
+def _numbered(clips: Sequence[Utterance]) -> Iterator[Sequence[tuple[int, Utterance]]]:
+    """Pieces of clips with their rows, made as they are taken."""
+    for number, piece in enumerate(chunks(clips)):
+        yield list(enumerate(piece, number * CHUNK))
+
+
+def _fill_piece(store: FeatureStore, clips: Sequence[Utterance]) -> int:
     assert store._recordings is not None
     for clip in clips:
         store._compute(clip, store._recordings)
@@ -284,7 +326,7 @@ def _matrix_of(job: _Job) -> _Matrix:
     return _Matrix(_store_of(job), job.matrix, job.matrix_start)
 
 
-def _matrix_piece(matrix: _Matrix, rows: Sequence[tuple[int, Clip]]) -> int:
+def _matrix_piece(matrix: _Matrix, rows: Sequence[tuple[int, Utterance]]) -> int:
     # Plain writes: pages of a written memory map would count as this process's memory.
     with matrix.path.open("r+b") as stream:
         for row, clip in rows:
@@ -309,27 +351,3 @@ def _write_header(path: Path, shape: tuple[int, ...]) -> int:
         start = stream.tell()
         stream.truncate(start + 4 * int(np.prod(shape, dtype=np.int64)))
     return start
-
-
-def _packed(frames: Frames) -> bytes:
-    """The bytes of a stored file."""
-    stream = io.BytesIO()
-    values = np.ascontiguousarray(frames, dtype="<f4")
-    np.lib.format.write_array(stream, values, version=(1, 0), allow_pickle=False)
-    body = stream.getvalue()
-    return body + zlib.crc32(body).to_bytes(CHECK_BYTES, "little")
-
-
-def _header(data: bytes) -> _Stored | None:
-    """Reads a stored file's header; None if it is no such file."""
-    stream = io.BytesIO(data)
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            return None
-        shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
-    except ValueError:
-        return None
-    if fortran or kind != np.dtype("<f4") or len(shape) != 2 or min(shape) < 0:
-        return None
-    start = stream.tell()
-    return _Stored(shape[0], shape[1], start, start + 4 * shape[0] * shape[1])

@@ -185,6 +185,7 @@ def _run_epochs(
         recipe.augmentation,
         how.batch_size,
         recipe.seed,
+        recipe.spec,
     )
     model = state.model
     optimizer = make_optimizer(how, len(batches), model)

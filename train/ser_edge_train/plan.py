@@ -57,11 +57,17 @@ class Plan:
         has = allowed_classes(self.manifest, self.recipe.labels, self.recipe.merge)
         return allowed_mask((clip.corpus for clip in clips), self.recipe.labels, has)
 
-    def part(self, clips: Sequence[Clip], features: npt.NDArray[Any]) -> Part:
-        """What the fit needs of clips whose features are given, in the same order."""
+    def part(self, clips: Sequence[Clip], features: npt.NDArray[Any], copies: int = 0) -> Part:
+        """What the fit needs of clips whose features are given, in the same order.
+
+        Args:
+            clips: The utterances.
+            features: Of each the features and those of its ``copies``, before the normaliser.
+            copies: How many stand behind each, for an epoch to choose from.
+        """
         factors = self.recipe.fit.corpus_weights
         weights = np.array([factors.get(clip.corpus, 1.0) for clip in clips], dtype=np.float32)
-        return Part(features, self.labels(clips), self.allowed(clips), weights)
+        return Part(features, self.labels(clips), self.allowed(clips), weights, copies)
 
     def notes(self) -> Iterator[str]:
         """Lines for people: what is left out, and how large each part is."""

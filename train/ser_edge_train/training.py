@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ser_edge_runtime.files import write_text_atomically
 from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_train.checkpoint import Checkpoint, CheckpointError
 from ser_edge_train.feature_store import FeatureStore
-from ser_edge_train.manifest import Manifest
+from ser_edge_train.manifest import Clip, Manifest
 from ser_edge_train.metrics import fit_temperature
 from ser_edge_train.partitions import Partition
 from ser_edge_train.plan import Plan, make_plan
@@ -143,26 +143,37 @@ def _train(
     score_test: bool,
 ) -> Trained:
     fitting = _import_fitting()
-    store = FeatureStore(store_root, plan.recipe.spec)
+    waveform = plan.recipe.augmentation.waveform
+    store = FeatureStore(store_root, plan.recipe.spec, waveform, plan.recipe.seed)
     clips = {part: plan.clips(part) for part in ("train", "validation", "test")}
     looked_at = [part for part in clips if part != "test" or score_test]
+    rows = {part: [(clip, 0) for clip in clips[part]] for part in looked_at}
+    if waveform is not None:
+        rows["train"] = with_copies(clips["train"], waveform.copies)
 
     def features_of(part: str) -> npt.NDArray[Any]:
         return store.matrix(
-            clips[part],
+            rows[part],
             run.scratch / f"{part}.npy",
             processes,
             _step(tell, f"features of {part}"),
         )
 
-    everything = [clip for part in looked_at for clip in clips[part]]
+    everything = [row for part in looked_at for row in rows[part]]
     store.fill(plan.manifest, everything, processes, _step(tell, "frames"))
     features = {part: features_of(part) for part in looked_at}
     normaliser = Normaliser.fit(
-        features["train"][start : start + ROWS] for start in range(0, len(clips["train"]), ROWS)
+        features["train"][start : start + ROWS] for start in range(0, len(rows["train"]), ROWS)
     )
     write_text_atomically(run.normaliser, normaliser.to_json() + "\n")
-    parts = {part: plan.part(clips[part], features[part]) for part in looked_at}
+    # How many copies stand behind each utterance of a part, for an epoch to choose from.
+    behind = dict.fromkeys(looked_at, 0)
+    if waveform is not None and waveform.use == "one":
+        behind["train"] = waveform.copies
+    parts = {
+        part: plan.part([clip for clip, _ in rows[part][:: count + 1]], features[part], count)
+        for part, count in behind.items()
+    }
     fitted = fitting.fit(
         plan.recipe,
         parts["train"],
@@ -194,6 +205,11 @@ def _train(
         tell.note("no validation clips: no report until the test part is scored (--score-test)")
     counts = {part: len(members) for part, members in clips.items()}
     return Trained(run, counts, plan.left_out, report)
+
+
+def with_copies(clips: Sequence[Clip], copies: int) -> list[tuple[Clip, int]]:
+    """Every clip, as copy 0, with its changed copies behind it."""
+    return [(clip, copy) for clip in clips for copy in range(copies + 1)]
 
 
 def _step(tell: Progress, stage: str) -> Callable[[int, int], None]:

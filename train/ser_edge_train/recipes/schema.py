@@ -8,11 +8,13 @@ from os import PathLike, fspath
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ser_edge_runtime.errors import FileError, SpecError
 from ser_edge_runtime.front_end.spec import FrontEndSpec
 from ser_edge_train.networks.parameters import NETWORKS, Parameters
+from ser_edge_train.recipes.augmentation import Augmentation
+from ser_edge_train.recipes.table import Table
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Label = Annotated[str, Field(min_length=1, max_length=64)]
@@ -25,11 +27,7 @@ class RecipeError(FileError):
     exit_code = 2
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Optimizer(_Table):
+class Optimizer(Table):
     """How the weights move.
 
     Attributes:
@@ -53,7 +51,7 @@ class Optimizer(_Table):
         return self
 
 
-class Schedule(_Table):
+class Schedule(Table):
     """How the learning rate changes by itself.
 
     Attributes:
@@ -71,14 +69,14 @@ class Schedule(_Table):
         return self
 
 
-class EarlyStopping(_Table):
+class EarlyStopping(Table):
     """Ends the fit when the monitored score has not risen for ``patience`` epochs."""
 
     patience: Annotated[int, Field(ge=1, le=10_000)]
     min_delta: Annotated[float, Field(ge=0)] = 0.0
 
 
-class ReduceLearningRate(_Table):
+class ReduceLearningRate(Table):
     """Multiplies the learning rate by ``factor`` after ``patience`` epochs without a better score.
 
     Attributes:
@@ -92,7 +90,7 @@ class ReduceLearningRate(_Table):
     cooldown: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
-class Fit(_Table):
+class Fit(Table):
     """How the network is fitted.
 
     Attributes:
@@ -115,7 +113,7 @@ class Fit(_Table):
     schedule: Schedule = Schedule()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: Literal["balanced", "sqrt", "none"] = "balanced"
-    corpus_weights: dict[str, Annotated[float, Field(gt=0, le=1000)]] = {}
+    corpus_weights: dict[str, Annotated[float, Field(gt=0, le=1000)]] = Field(default_factory=dict)
     monitor: Literal["val_uar", "val_loss"] = "val_uar"
     early_stopping: EarlyStopping | None = None
     reduce_learning_rate: ReduceLearningRate | None = None
@@ -131,56 +129,14 @@ class Fit(_Table):
         return self
 
 
-class SpecAugment(_Table):
-    """Stretches of time and of frequency set to the mean (Park et al. 2019, arXiv:1904.08779).
-
-    Attributes:
-        time_masks: Stretches of time hidden in each utterance.
-        time_width: The most frames that each hides.
-        frequency_masks: Ranges of features hidden in each utterance.
-        frequency_width: The most features that each hides.
-    """
-
-    time_masks: Annotated[int, Field(ge=0, le=100)] = 0
-    time_width: Annotated[int, Field(ge=0, le=100_000)] = 0
-    frequency_masks: Annotated[int, Field(ge=0, le=100)] = 0
-    frequency_width: Annotated[int, Field(ge=0, le=100_000)] = 0
-
-
-class Mixup(_Table):
-    """Utterances blended in pairs, features and labels alike (Zhang et al. 2018, arXiv:1710.09412).
-
-    Attributes:
-        alpha: Both parameters of the Beta distribution of the blend.
-        probability: Share of utterances that are blended.
-    """
-
-    alpha: Annotated[float, Field(gt=0, le=100)]
-    probability: Annotated[float, Field(gt=0, le=1)] = 1.0
-
-
-class Augmentation(_Table):
-    """What is done to training utterances, anew in every epoch.
-
-    Attributes:
-        time_shift: The most frames by which an utterance is moved, around the ends.
-        spec_augment: See :class:`SpecAugment`; left out: none.
-        mixup: See :class:`Mixup`; left out: none.
-    """
-
-    time_shift: Annotated[int, Field(ge=0, le=100_000)] = 0
-    spec_augment: SpecAugment | None = None
-    mixup: Mixup | None = None
-
-
-class Protocol(_Table):
+class Protocol(Table):
     """Which clips train, validate and test: a protocol of ``partitions`` and its fold."""
 
     name: Name
     fold: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
-class Recipe(_Table):
+class Recipe(Table):
     """A whole training, as a TOML file says it. Immutable; threads may share it.
 
     Attributes:
@@ -202,7 +158,7 @@ class Recipe(_Table):
     summary: Annotated[str, Field(max_length=400)] = ""
     corpora: Annotated[tuple[str, ...], Field(strict=False)] = ()
     labels: Annotated[tuple[Label, ...], Field(strict=False, min_length=2, max_length=1000)]
-    merge: dict[str, Label] = {}
+    merge: dict[str, Label] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     protocol: Protocol
     front_end: dict[str, Any]
@@ -236,6 +192,17 @@ class Recipe(_Table):
     @model_validator(mode="after")
     def _augmentation_fits(self) -> Recipe:
         masks, shape = self.augmentation.spec_augment, self.spec.output_shape
+        if self.augmentation.gain_db is not None and self.spec.level is not None:
+            raise ValueError(
+                "augmentation.gain_db: front_end.level takes every difference of level away"
+            )
+        waveform = self.augmentation.waveform
+        band = None if waveform is None else waveform.band_limit
+        if band is not None and band.low_hz[1] > 0.4 * self.spec.sample_rate:
+            raise ValueError(
+                "augmentation.waveform.band_limit.low_hz: at most "
+                f"{0.4 * self.spec.sample_rate:g}, two fifths of front_end.sample_rate"
+            )
         if len(shape) == 1 and (masks is not None or self.augmentation.time_shift):
             raise ValueError(
                 "augmentation: spec_augment and time_shift need front_end.layout = 'sequence'"

@@ -1,11 +1,13 @@
-"""Changes made to training utterances, on normalised features, each from a given generator."""
+"""Changes made to the features of training utterances, each from a given generator."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge_train.recipes.schema import Augmentation, Mixup, SpecAugment
+from ser_edge_runtime.front_end.kinds import LogMel, Mfcc, Rms, feature_names
+from ser_edge_runtime.front_end.spec import FrontEndSpec
+from ser_edge_train.recipes.augmentation import Augmentation, Mixup, SpecAugment
 
 Array = npt.NDArray[np.float32]
 
@@ -14,6 +16,8 @@ def augment(
     features: Array, targets: Array, weights: Array, how: Augmentation, rng: np.random.Generator
 ) -> tuple[Array, Array, Array]:
     """Shifts, masks and blends a batch, in this order; the arguments stay as they are.
+
+    What is done before the normaliser, :class:`Level`, is not done here.
 
     Args:
         features: Normalised, so that 0 is the mean: (batch, frames, features), or
@@ -33,6 +37,47 @@ def augment(
     if how.mixup is not None:
         return mix(features, targets, weights, how.mixup, rng)
     return features, targets, weights
+
+
+class Level:
+    """How features answer to a louder or softer recording. Threads may share it.
+
+    Log-mel bands move by as many decibels; of MFCCs the zeroth moves, by the
+    orthonormal cosine transform of a constant, sqrt(bands) a decibel; root mean
+    squares are multiplied. Deltas, zero crossings, chroma and contrast stay. That is
+    what the front end computes of the louder recording, up to rounding, where no
+    band lies at its floor of -100 dB.
+
+    Args:
+        spec: The front end that the features come from; its ``level`` must be None.
+    """
+
+    def __init__(self, spec: FrontEndSpec) -> None:
+        added, multiplied = [], []
+        for position, feature in enumerate(spec.features):
+            count = len(feature_names(feature, spec.features[:position]))
+            step = np.zeros(count, np.float32)
+            if isinstance(feature, LogMel):
+                step[:] = 1
+            elif isinstance(feature, Mfcc):
+                step[0] = np.sqrt(feature.bands)
+            added.append(step)
+            multiplied.append(np.full(count, isinstance(feature, Rms)))
+        frames = spec.output_shape[0] // spec.feature_count if spec.layout == "flat" else 1
+        self._added = np.tile(np.concatenate(added), frames)
+        self._multiplied = np.tile(np.concatenate(multiplied), frames)
+
+    def change(self, features: Array, most_db: float, rng: np.random.Generator) -> Array:
+        """The features of recordings that are up to ``most_db`` louder or softer, each its own.
+
+        Args:
+            features: Before the normaliser, (batch, *shape).
+            most_db: Bound of the gain, in dB; it is drawn evenly between minus and plus this.
+            rng: The only source of randomness.
+        """
+        db = rng.uniform(-most_db, most_db, size=(len(features), *[1] * (features.ndim - 1)))
+        factor = np.where(self._multiplied, 10 ** (db / 20), 1)
+        return np.asarray(features * factor + db * self._added, dtype=np.float32)
 
 
 def shift_in_time(features: Array, most: int, rng: np.random.Generator) -> Array:
