@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import layers
 
 from ser_edge_train.networks import NetworkError
 
 
-def sequence_input(name: str, input_shape: tuple[int, ...]) -> Any:
-    """The input tensor of a network that needs (frames, features).
+def check_sequence(name: str, features: Any) -> None:
+    """Makes sure of a network's input (batch, frames, features).
 
     Raises:
         NetworkError: The features have no time axis.
     """
-    if len(input_shape) != 2:
+    if len(features.shape) != 3:
         raise NetworkError(
             f"network {name}: it needs features over time; set layout = 'sequence' in [front_end]"
         )
-    return keras.Input(shape=input_shape, name="features")
+
+
+def as_series(features: Any) -> Any:
+    """Features without a time axis (flat, mean) as a series of scalars; others as they are."""
+    if len(features.shape) == 3:
+        return features
+    return layers.Reshape((features.shape[1], 1), name="as_series")(features)
 
 
 def convolve_and_pool(x: Any, index: int, filters: int, kernel: int, pool: int, name: str) -> Any:
@@ -41,13 +46,41 @@ def convolve_and_pool(x: Any, index: int, filters: int, kernel: int, pool: int, 
     return layers.MaxPooling1D(pool, name=f"pool{index}")(x)
 
 
-def normalise(x: Any, name: str) -> Any:
+def normalise(x: Any, name: str, *, trainable: bool = True) -> Any:
     """Batch normalisation whose moving averages follow within tens of steps.
 
     Keras' own momentum of 0.99 needs hundreds: a small corpus has sixteen an
     epoch, and for its first epochs validation would see another network.
     """
-    return layers.BatchNormalization(momentum=0.9, name=name)(x)
+    return layers.BatchNormalization(momentum=0.9, trainable=trainable, name=name)(x)
+
+
+def recur(
+    x: Any,
+    layer: Any,
+    name: str,
+    units: tuple[int, ...],
+    dropout: float,
+    *,
+    first: bool = True,
+) -> Any:
+    """Recurrent layers over (batch, frames, features), to the last one's final state.
+
+    Args:
+        x: What they see.
+        layer: Keras' class.
+        name: Of the layers; a number follows.
+        units: Width of each.
+        dropout: Share dropped before each; 0 leaves that out.
+        first: Whether before the first one too.
+    """
+    for index, width in enumerate(units, start=1):
+        # Between layers, not inside them: their own dropout has no counterpart in TFLite's op.
+        if dropout and (first or index > 1):
+            x = layers.Dropout(dropout, name=f"dropout{index}")(x)
+        last = index == len(units)
+        x = layer(width, return_sequences=not last, name=f"{name}{index}")(x)
+    return x
 
 
 def pool_time(x: Any, pooling: str) -> Any:
@@ -63,8 +96,14 @@ def pool_time(x: Any, pooling: str) -> Any:
     return pooled[0] if len(pooled) == 1 else layers.Concatenate(name="pooled")(pooled)
 
 
-def classify(x: Any, classes: int, hidden: int, dropout: float) -> Any:
+def join(x: Any, joined: Any) -> Any:
+    """``x`` with further values beside its own, both (batch, values); ``joined`` may be None."""
+    return x if joined is None else layers.Concatenate(name="joined")([x, joined])
+
+
+def classify(x: Any, classes: int, hidden: int, dropout: float, joined: Any = None) -> Any:
     """From pooled values to logits: dropout, a dense layer where wanted, and the last one."""
+    x = join(x, joined)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
     if hidden:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import layers
 
 from ser_edge_train.networks import NetworkError
-from ser_edge_train.networks.blocks import classify, normalise, sequence_input
+from ser_edge_train.networks.blocks import check_sequence, classify, normalise
 from ser_edge_train.networks.parameters import DsCnn
 
 
-def build(input_shape: tuple[int, ...], classes: int, parameters: DsCnn) -> Any:
-    """Builds it. ReLU after every normalisation, so that the export folds both into the kernel."""
-    features = sequence_input("ds_cnn", input_shape)
-    x = layers.Reshape((*input_shape, 1), name="as_image")(features)
+def connect(features: Any, classes: int, parameters: DsCnn, joined: Any = None) -> Any:
+    """Connects it. ReLU after each normalisation, so that the export folds both into the kernel."""
+    check_sequence("ds_cnn", features)
+    x = layers.Reshape((*features.shape[1:], 1), name="as_image")(features)
     x = _convolve(x, "stem", parameters.stem, 3, parameters.stem_stride)
     blocks = zip(parameters.channels, parameters.strides, strict=True)
     for index, (channels, stride) in enumerate(blocks, start=1):
         x = _block(x, index, channels, stride, parameters.residual)
     x = _pool(x, parameters.pooling)
-    logits = classify(x, classes, 0, parameters.dropout)
-    return keras.Model(features, logits, name="ds_cnn")
+    return classify(x, classes, 0, parameters.dropout, joined)
 
 
 def _block(x: Any, index: int, channels: int, stride: tuple[int, int], residual: bool) -> Any:

@@ -13,6 +13,7 @@ Stride = Annotated[
     tuple[Annotated[int, Field(ge=1, le=8)], Annotated[int, Field(ge=1, le=8)]],
     Field(strict=False),
 ]
+Pooling = Literal["mean", "max", "mean+max"]
 Widths = Annotated[tuple[Width, ...], Field(strict=False, min_length=1, max_length=32)]
 
 
@@ -85,7 +86,7 @@ class DsCnn(_Parameters):
         (1, 2), (2, 1), (1, 1), (2, 2), (1, 1), (2, 2), (1, 1),
     )  # fmt: skip
     residual: bool = False
-    pooling: Literal["mean", "max", "mean+max"] = "mean+max"
+    pooling: Pooling = "mean+max"
     dropout: Rate = 0.3
 
     @model_validator(mode="after")
@@ -129,14 +130,154 @@ class ResCnn1d(_Parameters):
         tuple[Stage, ...], Field(strict=False, min_length=1, max_length=16)
     ] = (Stage(channels=128), Stage(channels=128))  # fmt: skip
     spatial_dropout: Rate = 0.1
-    pooling: Literal["mean", "max", "mean+max"] = "mean+max"
+    pooling: Pooling = "mean+max"
     dropout: Rate = 0.3
 
 
-Parameters = Cnn1d | CnnLstm | DsCnn | ResCnn1d
+class ConvBlock(_Parameters):
+    """A convolution of a stack and what follows it, in this order.
+
+    Attributes:
+        filters: Width of the convolution, which a ReLU follows.
+        kernel: Steps under it.
+        batch_norm: Normalises after the ReLU.
+        pooling: "max" or "average" over ``pool`` steps; "none" keeps all.
+        pool: Steps that the pooling sees at once.
+        pool_stride: Steps from one pooling to the next; left out: as many as ``pool``.
+        dropout: Share of values dropped in training.
+    """
+
+    filters: Width
+    kernel: Kernel
+    batch_norm: bool = False
+    pooling: Literal["none", "max", "average"] = "none"
+    pool: Annotated[int, Field(ge=1, le=64)] = 2
+    pool_stride: Annotated[int, Field(ge=1, le=64)] | None = None
+    dropout: Rate = 0.0
+
+
+class ConvStack(_Parameters):
+    """Convolutions one after the other, all that is left in one row, dense layers.
+
+    Attributes:
+        blocks: See :class:`ConvBlock`.
+        hidden: Width of a dense layer (ReLU) before the last; 0 leaves it out.
+        hidden_norm: Normalises after it.
+        dropout: Share of values dropped in training, before the dense layers.
+    """
+
+    name: Literal["conv_stack"] = "conv_stack"
+    blocks: Annotated[
+        tuple[ConvBlock, ...], Field(strict=False, min_length=1, max_length=16)
+    ] = (ConvBlock(filters=32, kernel=5, pooling="max"),)  # fmt: skip
+    hidden: Annotated[int, Field(ge=0, le=4096)] = 0
+    hidden_norm: bool = False
+    dropout: Rate = 0.3
+
+    @model_validator(mode="after")
+    def _norm_has_a_use(self) -> ConvStack:
+        if self.hidden_norm and not self.hidden:
+            raise ValueError("hidden_norm needs a hidden layer; set hidden")
+        return self
+
+
+class Rnn(_Parameters):
+    """Recurrent layers straight over the frames.
+
+    Attributes:
+        cell: "simple" (Elman's) or "lstm".
+        units: Width of each layer; the last one's final state is used.
+        hidden: Width of a dense layer before the last; 0 leaves it out.
+        dropout: Share of values dropped in training, between the layers and before the last.
+    """
+
+    name: Literal["rnn"] = "rnn"
+    cell: Literal["simple", "lstm"] = "simple"
+    units: Widths = (64,)
+    hidden: Annotated[int, Field(ge=0, le=4096)] = 0
+    dropout: Rate = 0.3
+
+
+class LstmCnn(_Parameters):
+    """An LSTM over the frames, convolutions over what it said at each, then dense layers.
+
+    Attributes:
+        units: Width of the LSTM.
+        filters: Width of each block (Conv1D, BatchNorm, ReLU, MaxPool).
+        kernel: Frames under each convolution.
+        pool: Frames that each block's pooling makes one.
+        pooling: What is taken over the time that is left: its mean, its maximum, or both.
+        hidden: Width of a dense layer before the last; 0 leaves it out.
+        dropout: Share of values dropped in training, after the LSTM and before the dense layers.
+    """
+
+    name: Literal["lstm_cnn"] = "lstm_cnn"
+    units: Width = 64
+    filters: Widths = (64,)
+    kernel: Kernel = 5
+    pool: Annotated[int, Field(ge=1, le=16)] = 2
+    pooling: Pooling = "mean+max"
+    hidden: Annotated[int, Field(ge=0, le=4096)] = 64
+    dropout: Rate = 0.3
+
+
+class DilatedLayer(_Parameters):
+    """A convolution that sees every ``dilation``-th frame.
+
+    Attributes:
+        channels: Its width.
+        kernel: Frames that it sees.
+        dilation: From one of them to the next.
+    """
+
+    channels: Width
+    kernel: Kernel = 3
+    dilation: Annotated[int, Field(ge=1, le=32)] = 1
+
+
+class Tdnn(_Parameters):
+    """A time-delay network whose embedding tells speakers apart: an x-vector extractor.
+
+    After Snyder et al. 2018 (doi:10.1109/ICASSP.2018.8461375), narrower: dilated
+    convolutions without padding, mean and standard deviation of what they found over all
+    frames, a dense layer that is the embedding, a second one, and the speakers.
+
+    Attributes:
+        layers: See :class:`DilatedLayer`.
+        embedding: Width of the embedding.
+        hidden: Width of the dense layer after it.
+        dropout: Share of values dropped in training, after the dense layer that follows the
+            embedding; the embedding itself is never dropped.
+    """
+
+    name: Literal["tdnn"] = "tdnn"
+    layers: Annotated[
+        tuple[DilatedLayer, ...], Field(strict=False, min_length=1, max_length=16)
+    ] = (
+        DilatedLayer(channels=96, kernel=5),
+        DilatedLayer(channels=96, kernel=3, dilation=2),
+        DilatedLayer(channels=96, kernel=3, dilation=3),
+        DilatedLayer(channels=96, kernel=1),
+        DilatedLayer(channels=192, kernel=1),
+    )  # fmt: skip
+    embedding: Annotated[int, Field(ge=2, le=1024)] = 64
+    hidden: Width = 64
+    dropout: Rate = 0.1
+
+    @property
+    def context(self) -> int:
+        """Frames that one value before the pooling hangs on."""
+        return 1 + sum((layer.kernel - 1) * layer.dilation for layer in self.layers)
+
+
+Parameters = Cnn1d | CnnLstm | ConvStack | DsCnn | LstmCnn | ResCnn1d | Rnn | Tdnn
 NETWORKS: dict[str, type[Parameters]] = {
     "cnn1d": Cnn1d,
     "cnn_lstm": CnnLstm,
+    "conv_stack": ConvStack,
     "ds_cnn": DsCnn,
+    "lstm_cnn": LstmCnn,
     "res_cnn1d": ResCnn1d,
+    "rnn": Rnn,
+    "tdnn": Tdnn,
 }

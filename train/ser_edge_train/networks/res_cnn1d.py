@@ -7,24 +7,24 @@ from typing import Any
 import keras
 from keras import layers
 
-from ser_edge_train.networks.blocks import normalise, pool_time, sequence_input
+from ser_edge_train.networks.blocks import check_sequence, join, normalise, pool_time
 from ser_edge_train.networks.parameters import ResCnn1d, Stage
 
 
-def build(input_shape: tuple[int, ...], classes: int, parameters: ResCnn1d) -> Any:
-    """Builds it. ReLU after every normalisation, so that the export folds both into the kernel."""
-    features = sequence_input("res_cnn1d", input_shape)
+def connect(features: Any, classes: int, parameters: ResCnn1d, joined: Any = None) -> Any:
+    """Connects it. ReLU after each normalisation, so that the export folds both into the kernel."""
+    check_sequence("res_cnn1d", features)
     x = features
     for index, stage in enumerate(parameters.stages, start=1):
         x = _stage(x, f"stage{index}", stage, parameters.spatial_dropout)
-    x = pool_time(x, parameters.pooling)
+    x = join(pool_time(x, parameters.pooling), joined)
     if parameters.dropout:
         x = layers.Dropout(parameters.dropout, name="dropout")(x)
     # Small weights: with Keras' own the first steps run from logits far apart.
     last = layers.Dense(
         classes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), name="logits"
     )
-    return keras.Model(features, last(x), name="res_cnn1d")
+    return last(x)
 
 
 def _stage(x: Any, name: str, stage: Stage, spatial_dropout: float) -> Any:
