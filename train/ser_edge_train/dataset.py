@@ -49,8 +49,8 @@ class Part:
     copies: int = 0
 
     def __post_init__(self) -> None:
-        utterances, remainder = divmod(len(self.features), self.copies + 1)
-        lengths = {utterances + bool(remainder), len(self.labels), len(self.allowed)}
+        groups = len(self.features) / (self.copies + 1)
+        lengths = {groups, len(self.labels), len(self.allowed)}
         if self.weights is not None:
             lengths.add(len(self.weights))
         if len(lengths) != 1:
