@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from os import PathLike
 
 import numpy as np
@@ -14,7 +15,7 @@ from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_runtime.metadata import TensorInfo
 from ser_edge_runtime.model_file import ModelFile, default_model_path, read_model_file
 from ser_edge_runtime.records import record
-from ser_edge_runtime.segments import cut, frames_of_recording
+from ser_edge_runtime.segments import Segment, cut, frames_of_recording
 
 Array = npt.NDArray[np.float32]
 Samples = npt.NDArray[np.floating]
@@ -135,17 +136,10 @@ class Classifier:
             ValueError: ``samples`` are not a list of finite numbers.
             SampleRateError: No recording has that rate.
         """
-        spec = self.front_end.spec
-        samples, seconds = _checked(samples, sample_rate, spec.sample_rate)
-        portions = frames_of_recording(samples, sample_rate, spec)
-        if spec.clip_seconds is None or seconds <= 2 * spec.clip_seconds:
-            probabilities = self._of_frames(np.concatenate(list(portions)))
-        else:
-            # What the clip stage skips at the beginning of a segment comes on top.
-            segment = spec.clip_seconds + spec.offset_seconds
-            lengths = self._frame_lengths(segment, spec.clip_seconds / 2)
-            rows = [self._of_frames(segment.frames) for segment in cut(portions, *lengths)]
-            probabilities = np.mean(rows, axis=0)
+        samples, seconds = _checked(samples, sample_rate, self.front_end.spec.sample_rate)
+        segments = self._segments(samples, sample_rate, seconds)
+        rows = [self._of_frames(segment.frames) for segment in segments]
+        probabilities = rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
         return self._result(probabilities, seconds, 0.0, seconds)
 
     def classify_file(self, path: str | PathLike[str]) -> Result:
@@ -157,6 +151,20 @@ class Classifier:
         from ser_edge_runtime.audio import load_audio
 
         return self.classify(*load_audio(path))
+
+    def segments(self, samples: Samples, sample_rate: int) -> Iterator[Segment]:
+        """The segments whose probabilities :meth:`classify` averages, one after the other.
+
+        Args:
+            samples: As for :meth:`classify`.
+            sample_rate: As for :meth:`classify`.
+
+        Raises:
+            ValueError: As :meth:`classify`.
+            SampleRateError: As :meth:`classify`.
+        """
+        samples, seconds = _checked(samples, sample_rate, self.front_end.spec.sample_rate)
+        return self._segments(samples, sample_rate, seconds)
 
     def windows(
         self, samples: Samples, sample_rate: int, segment: float, step: float
@@ -211,6 +219,15 @@ class Classifier:
     def probabilities(self, features: Array) -> Array:
         """Probabilities (classes,), float32, of one segment; see :meth:`logits`."""
         return softmax(self.logits(features), self._temperature)
+
+    def _segments(self, samples: Array, sample_rate: int, seconds: float) -> Iterator[Segment]:
+        spec = self.front_end.spec
+        portions = frames_of_recording(samples, sample_rate, spec)
+        if spec.clip_seconds is None or seconds <= 2 * spec.clip_seconds:
+            return iter([Segment(0, np.concatenate(list(portions)), True)])
+        # What the clip stage skips at the beginning of a segment comes on top.
+        segment = spec.clip_seconds + spec.offset_seconds
+        return cut(portions, *self._frame_lengths(segment, spec.clip_seconds / 2))
 
     def _of_frames(self, frames: Array) -> Array:
         return self.probabilities(self.front_end.clip(frames))

@@ -16,4 +16,5 @@ COMMANDS = {
     "train": "Train a recipe into a run directory.",
     "evaluate": "Score a model or a run on labelled recordings.",
     "convert": "Convert a run into a model file and measure what was lost.",
+    "explain": "Show which stretch of a recording decided.",
 }

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_edge_runtime import segments
+from ser_edge_runtime import Classifier, segments
 from ser_edge_runtime.front_end import FrontEnd, FrontEndSpec, LogMel, Zcr
 from ser_edge_runtime.resampling import resample
 from ser_edge_runtime.segments import cut, frames_of_recording
@@ -103,3 +105,26 @@ def test_frames_do_not_depend_on_the_chunks(monkeypatch, rate, chunk):
     found = np.concatenate(list(frames_of_recording(samples, rate, SPEC)))
     expected = FrontEnd(SPEC).frames(resample(samples, rate, 8000) if rate != 8000 else samples)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.1, 1), (0.38, 1), (0.4, 4), (1.0, 10)])
+def test_a_classifiers_segments_are_those_whose_answers_it_averages(seconds, count):
+    model = Path(__file__).resolve().parents[1] / "data" / "format_v1.tflite"
+    classifier = Classifier.load(model)
+    samples = np.random.default_rng(3).normal(0, 0.1, round(seconds * 8000)).astype(np.float32)
+    found = list(classifier.segments(samples, 8000))
+    assert len(found) == count
+    assert [segment.last for segment in found] == [False] * (count - 1) + [True]
+    rows = [classifier.probabilities(classifier.front_end.clip(s.frames)) for s in found]
+    answer = list(classifier.classify(samples, 8000).scores.values())
+    np.testing.assert_array_equal(answer, np.mean(rows, axis=0).tolist())
+    frames = classifier.front_end.frames(samples)
+    for segment in found:
+        stretch = frames[segment.start : segment.start + len(segment.frames)]
+        np.testing.assert_array_equal(segment.frames, stretch)
+
+
+def test_segments_of_what_are_no_samples_are_refused_at_once():
+    classifier = Classifier.load()
+    with pytest.raises(ValueError, match="at least one"):
+        classifier.segments(np.zeros(0, np.float32), 16000)

@@ -14,7 +14,7 @@ from ser_edge_train.manifest import Manifest
 from ser_edge_train.predictions import Predictions
 from ser_edge_train.report import read_report, write_report
 from ser_edge_train.report.page import policy, render
-from ser_edge_train.report.players import PLAYABLE, address, players
+from ser_edge_train.report.players import PLAYABLE, address, find_players
 from ser_edge_train.run_directory import RunDirectory
 from tests.train.pages import Page
 from tests.train.sample_run import make_run
@@ -143,7 +143,7 @@ def test_links_are_followed_before_the_way_is_measured(tmp_path):
 
 
 def test_a_clip_that_the_manifest_does_not_have_is_left_out(tmp_path):
-    assert players(Manifest(tmp_path, ()), [("savee", "DC_a01")], tmp_path) == {}
+    assert find_players(Manifest(tmp_path, ()), [("savee", "DC_a01")], tmp_path) == {}
 
 
 def test_only_pages_with_players_may_load_media():

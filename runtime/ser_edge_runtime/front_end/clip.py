@@ -82,12 +82,7 @@ class FrontEnd:
         if frames.ndim != 2 or frames.shape[1] != self._width:
             raise ValueError(f"raw frames of width {self._width} expected, not {frames.shape}")
         spec = self.spec
-        if spec.offset_seconds:
-            frames = frames[round(spec.offset_seconds * spec.sample_rate / spec.hop_length) :]
-        if not len(frames):
-            frames = np.zeros((1, self._width), np.float32)
-        if spec.trim_db is not None:
-            frames = _trim(frames, spec.trim_db)
+        frames = self._cut_out(frames)
         gain = np.float32(1) if spec.level is None else _gain(frames, spec.level)
         if spec.clip_frames is not None:
             frames = _fit_length(frames, spec.clip_frames, spec.cut)
@@ -103,6 +98,34 @@ class FrontEnd:
         if spec.layout == "mean":
             return np.asarray(features.mean(axis=0, dtype=np.float32))
         return features
+
+    def sources(self, frames: Array) -> npt.NDArray[np.int64]:
+        """Which frame of a segment each row of its features shows, before the layout.
+
+        Args:
+            frames: As for :meth:`clip`.
+
+        Returns:
+            int64 (rows,): indices of frames, rising; -1 where a row is filled-up silence.
+        """
+        # The numbers go the way of the frames, as one more column that no step looks at. In
+        # float32, where trimming compares; it counts to 2**24, which is 46 hours of 10 ms.
+        numbers = np.arange(1, len(frames) + 1, dtype=np.float32)
+        numbered = self._cut_out(np.column_stack([frames, numbers]))
+        if self.spec.clip_frames is not None:
+            numbered = _fit_length(numbered, self.spec.clip_frames, self.spec.cut)
+        return numbered[:, -1].astype(np.int64) - 1
+
+    def _cut_out(self, frames: Array) -> Array:
+        """The frames without offset and quiet ends; at least one."""
+        spec = self.spec
+        if spec.offset_seconds:
+            frames = frames[round(spec.offset_seconds * spec.sample_rate / spec.hop_length) :]
+        if not len(frames):
+            frames = np.zeros((1, frames.shape[1]), np.float32)
+        if spec.trim_db is not None:
+            frames = _trim(frames, spec.trim_db)
+        return frames
 
     def _feature(
         self, feature: Feature, frames: Array, gain: np.float32, computed: dict[str, Array]

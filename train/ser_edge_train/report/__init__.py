@@ -15,7 +15,7 @@ from ser_edge_runtime.files import write_text_atomically
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.report.content import SCHEMA_VERSION, ReportError, build_report, read_report
 from ser_edge_train.report.history import read_history
-from ser_edge_train.report.players import players
+from ser_edge_train.report.players import find_players
 from ser_edge_train.run_directory import RunDirectory
 
 __all__ = ["SCHEMA_VERSION", "ReportError", "read_report", "render_page", "write_report"]
@@ -65,7 +65,7 @@ def write_report(
         clean=clean,
     )
     shown = [(one["corpus"], one["stem"]) for part in report["mistakes"].values() for one in part]
-    page = render_page(report, read_history(run.history), players(manifest, shown, run.path))
+    page = render_page(report, read_history(run.history), find_players(manifest, shown, run.path))
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
     write_text_atomically(run.report_json, text + "\n")
     write_text_atomically(run.report_html, page)
@@ -83,7 +83,7 @@ def render_page(
         report: What ``report.json`` holds.
         history: Rows of ``history.csv``, an epoch each.
         players: Address of the recording of a clip, by (corpus, stem), as
-            :func:`ser_edge_train.report.players.players` finds them.
+            :func:`ser_edge_train.report.players.find_players` finds them.
 
     Raises:
         MissingExtra: matplotlib or jinja2 is not installed.

@@ -19,7 +19,7 @@ PLAYABLE: Final = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 """Suffixes of what browsers play."""
 
 
-def players(
+def find_players(
     manifest: Manifest, keys: Iterable[Key], folder: str | os.PathLike[str]
 ) -> dict[Key, str]:
     """The addresses of some clips' recordings, for a page.

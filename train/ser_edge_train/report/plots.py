@@ -101,7 +101,7 @@ def curve(
         axes.margins(x=0.01)
         name = {"loss": "Loss", "uar": "UAR, %"}.get(measure, measure)
         title = f"{name} by epoch, training and validation; epoch {best} was kept"
-        return _svg(figure, f"curve-{measure}", title)
+        return as_svg(figure, f"curve-{measure}", title)
 
 
 def learning_rate(history: Sequence[Mapping[str, float]], best: int) -> str | None:
@@ -128,7 +128,7 @@ def learning_rate(history: Sequence[Mapping[str, float]], best: int) -> str | No
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_ylim(bottom=0)
         axes.margins(x=0.01)
-        return _svg(figure, "learning-rate", "Learning rate by epoch")
+        return as_svg(figure, "learning-rate", "Learning rate by epoch")
 
 
 def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
@@ -159,7 +159,7 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
         for axis in (upper.xaxis, lower.xaxis, upper.yaxis):
             axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
         title = "Reliability diagram: accuracy of the answers over their confidence"
-        return _svg(figure, "reliability", title)
+        return as_svg(figure, "reliability", title)
 
 
 def speakers(groups: Mapping[str, Mapping[str, float]]) -> str:
@@ -180,7 +180,7 @@ def speakers(groups: Mapping[str, Mapping[str, float]]) -> str:
         axes.set(xlim=(0, 100), ylim=(-0.6, len(names) - 0.4), xlabel="UAR of a speaker, %")
         axes.set_yticks(range(len(names)), names)
         axes.grid(axis="y", visible=False)
-        return _svg(figure, "speakers", "UAR of every speaker by corpus; diamonds are medians")
+        return as_svg(figure, "speakers", "UAR of every speaker by corpus; diamonds are medians")
 
 
 def _apart(
@@ -202,8 +202,14 @@ def _apart(
     return [end + (push if place == up else -push) for place, end in enumerate(ends)]
 
 
-def _svg(figure: Figure, name: str, title: str) -> str:
-    """The figure as an ``svg`` element for a page, without anything that names a time or a site."""
+def as_svg(figure: Figure, name: str, title: str) -> str:
+    """The figure as an ``svg`` element for a page, without anything that names a time or a site.
+
+    Args:
+        figure: Drawn in the marks of :data:`VARIABLES`, which become the page's colours.
+        name: Begins all its identifiers; another for each picture of a page.
+        title: What it shows, for those who do not see it.
+    """
     FigureCanvasSVG(figure)
     stream = io.StringIO()
     figure.savefig(stream, format="svg")
