@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import random
-import subprocess
-import sys
-import threading
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_edge_runtime.errors import MissingExtra
 from ser_edge_train.augmentation import effects
 from ser_edge_train.augmentation.effects import APPLY, add_at_snr
 from ser_edge_train.errors import MissingCodec
@@ -20,7 +14,6 @@ from ser_edge_train.recipes.augmentation import (
     EFFECTS,
     BandLimit,
     Codec,
-    Effect,
     Gain,
     Noise,
     Pitch,
@@ -30,32 +23,7 @@ from ser_edge_train.recipes.augmentation import (
     Stretch,
 )
 
-RATE = 16_000
-TABLES: dict[str, Effect] = {
-    "speed": Speed(factor=(0.8, 1.25)),
-    "pitch": Pitch(semitones=(-4, 4)),
-    "stretch": Stretch(rate=(0.7, 1.4)),
-    "shift": Shift(share=(-0.5, 0.5)),
-    "reverb": Reverb(),
-    "noise": Noise(snr_db=(0, 20)),
-    "band_limit": BandLimit(),
-    "gain": Gain(db=(-12, 12)),
-    "codec": Codec(names=("opus", "vorbis", "mp3", "mulaw", "gsm")),
-}
-
-
-def voice(count: int, seed: int = 0, level: float = 0.3, rate: int = RATE) -> np.ndarray:
-    """A gliding tone with overtones and a little noise, float32."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(count) / rate
-    phase = 2 * np.pi * (160 * time + 30 * time**2)
-    tone = sum(np.sin(order * phase) / order for order in range(1, 6))
-    return (level * (0.4 * tone + 0.02 * rng.normal(size=count))).astype(np.float32)
-
-
-def made(name: str, samples: np.ndarray, seed: int = 1, how: Effect | None = None) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return APPLY[name](samples, RATE, how or TABLES[name], rng)
+from .waveforms import RATE, TABLES, made, voice
 
 
 def power_db(samples: np.ndarray) -> float:
@@ -119,49 +87,6 @@ def test_the_argument_stays_and_the_generator_alone_decides(name):
     assert not np.shares_memory(one, samples)
     assert one.tobytes() == same.tobytes()
     assert one.tobytes() != other.tobytes()
-
-
-@pytest.mark.parametrize("name", APPLY)
-def test_the_global_generators_neither_decide_nor_move(name):
-    samples = voice(4000)
-    results = []
-    for seed in (5, 6):
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - the generator that the library uses
-        states = random.getstate(), repr(np.random.get_state())  # noqa: NPY002 - as above
-        results.append(made(name, samples).tobytes())
-        assert (random.getstate(), repr(np.random.get_state())) == states  # noqa: NPY002
-    assert results[0] == results[1]
-
-
-def test_the_global_generators_come_back_after_an_error(monkeypatch):
-    import audiomentations
-
-    def fail(*_: object, **__: object) -> None:
-        random.random()
-        raise RuntimeError("inside the library")
-
-    monkeypatch.setattr(audiomentations.Gain, "__call__", fail)
-    state = random.getstate()
-    with pytest.raises(RuntimeError, match="inside the library"):
-        made("gain", voice(10))
-    assert random.getstate() == state
-
-
-def test_threads_do_not_disturb_each_other():
-    alone = [made("shift", voice(500), seed).tobytes() for seed in range(40)]
-    found: dict[int, bytes] = {}
-
-    def some(start: int) -> None:
-        for seed in range(start, 40, 4):
-            found[seed] = made("shift", voice(500), seed).tobytes()
-
-    threads = [threading.Thread(target=some, args=(start,)) for start in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [found[seed] for seed in range(40)] == alone
 
 
 # --- noise ----------------------------------------------------------------------------------
@@ -347,32 +272,3 @@ def test_a_codec_that_libsndfile_lacks_is_one_line(monkeypatch):
     monkeypatch.setattr(soundfile, "write", refuse)
     with pytest.raises(MissingCodec, match=r"codec: libsndfile [0-9.]+ has no mp3; leave it out"):
         made("codec", voice(100), how=Codec(names=("mp3",)))
-
-
-# --- the library ----------------------------------------------------------------------------
-
-
-def test_without_the_library_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "audiomentations", None)
-    with pytest.raises(MissingExtra, match=r"waveform augmentation needs .*ser-edge\[train\]"):
-        made("gain", voice(10))
-
-
-def test_the_package_loads_no_library():
-    code = (
-        "import sys, ser_edge_train.dataset, ser_edge_train.augmentation.waveform\n"
-        "heavy = {'audiomentations', 'librosa', 'scipy', 'soundfile', 'numba'}\n"
-        "sys.exit(', '.join(heavy & set(sys.modules)) or None)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_the_recipes_bounds_keep_stretching_reproducible():
-    """Beyond twice the length the library's engine seeds itself: two runs differ."""
-    samples = voice(RATE)
-    for rate in (0.5, 0.5001, 0.63, 0.999, 1.5, 2.0):
-        table = Stretch(rate=(rate, rate))
-        assert len({made("stretch", samples, how=table).tobytes() for _ in range(3)}) == 1
-    beyond = Stretch.model_construct(probability=1.0, rate=(0.4, 0.4))
-    assert len({made("stretch", samples, how=beyond).tobytes() for _ in range(3)}) > 1

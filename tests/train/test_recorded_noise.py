@@ -88,6 +88,18 @@ def test_noise_at_another_rate_is_resampled(tmp_path):
     assert np.abs(np.fft.rfft(hum)).argmax() * RATE / 8000 == pytest.approx(1000, abs=2)
 
 
+def test_enough_is_read_at_another_rate(tmp_path):
+    """Of 48 kHz three times as much, or the clip would hear it thrice."""
+    (tmp_path / "noise").mkdir()
+    hiss = np.random.default_rng(0).uniform(-0.5, 0.5, 48_000)
+    soundfile.write(tmp_path / "noise" / "hiss.wav", hiss, 48_000)
+    clean = clip(6000)
+    noise = NoiseRecordings.of(tmp_path / "noise")
+    added = noise.add(clean, RATE, table(), np.random.default_rng(0)).astype(float) - clean
+    again = np.fft.irfft(np.abs(np.fft.rfft(added, 12_000)) ** 2)
+    assert np.abs(again[100:6000]).max() < 0.1 * again[0]
+
+
 def test_silence_and_silent_noise_add_nothing(tmp_path, folder):
     silence = np.zeros(500, np.float32)
     assert (
