@@ -17,6 +17,8 @@ from ser_edge_train.networks import tdnn
 from ser_edge_train.networks.blocks import normalise
 from ser_edge_train.networks.files import NetworkFileError, load_network
 from ser_edge_train.networks.parameters import Tdnn
+from ser_edge_train.recipes.schema import Recipe
+from ser_edge_train.run_directory import RunDirectory
 
 Array = npt.NDArray[np.float32]
 
@@ -93,6 +95,33 @@ class SpeakerBranch:
         """Gives the branch in ``model`` its weights."""
         for name, values in self.weights.items():
             model.get_layer(PREFIX + name).set_weights(list(values))
+
+
+def branch_of(recipe: Recipe, normaliser: Normaliser) -> SpeakerBranch | None:
+    """The branch that a recipe asks for; None if it asks for none.
+
+    Args:
+        recipe: An emotion recipe.
+        normaliser: Its own.
+
+    Raises:
+        NetworkFileError: The network of the embedding's run is missing or another.
+        SerEdgeError: Another file of that run cannot be read; names it.
+    """
+    asked = recipe.speaker_embedding
+    if asked is None:
+        return None
+    run = RunDirectory.open(asked.run)
+    parameters = run.read_recipe().network
+    if not isinstance(parameters, Tdnn):
+        raise NetworkFileError(run.model, "is no tdnn", "name a run of target speaker")
+    return SpeakerBranch.load(
+        run.model,
+        parameters,
+        Normaliser.from_json(run.normaliser.read_text(encoding="utf-8")),
+        normaliser,
+        asked.join,
+    )
 
 
 def fold_normaliser(
