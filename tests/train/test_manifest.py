@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
@@ -256,3 +257,28 @@ def test_is_manifest(tmp_path):
 def test_plain_text_fits_a_line(text):
     assert not is_plain(text) or len(text.splitlines()) <= 1
     assert is_plain(text) or not text.isprintable()
+
+
+# --- memory ---------------------------------------------------------------------------------
+
+
+def test_what_stands_in_many_rows_is_kept_once(tmp_path):
+    speakers = {("own", f"speaker{number}"): "female" for number in range(3)}
+    make_manifest(speakers, clips_each=4).write(tmp_path / "m.csv")
+    clips = Manifest.read(tmp_path / "m.csv").clips
+    for column in ("corpus", "speaker", "sex", "emotion"):
+        values = [getattr(clip, column) for clip in clips]
+        assert len({id(value) for value in values}) == len(set(values))
+
+
+def test_a_row_takes_less_than_a_kilobyte_while_it_is_read(tmp_path):
+    """Hundreds of thousands of clips must not need gigabytes."""
+    many = tuple(make_clip(number) for number in range(3000))
+    Manifest(tmp_path, many).write(tmp_path / "m.csv")
+    tracemalloc.start()
+    manifest = Manifest.read(tmp_path / "m.csv")
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(manifest.clips) == 3000
+    assert kept < 600 * 3000
+    assert peak < 1000 * 3000

@@ -53,8 +53,10 @@ def read_rows(
         RowError: Missing, not readable, over 512 MiB, not UTF-8, broken quoting,
             a field over 4096 characters or with control characters.
     """
-    text = _read_text(Path(path), error, repair)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    data = _read_utf8(Path(path), error, repair)
+    # Decoded piece by piece: a StringIO would hold four bytes a character.
+    stream = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+    reader = csv.reader(stream, strict=True)
     while True:
         try:
             fields = next(reader)
@@ -73,7 +75,7 @@ def read_rows(
             yield reader.line_num, fields
 
 
-def _read_text(path: Path, error: type[RowError], repair: str) -> str:
+def _read_utf8(path: Path, error: type[RowError], repair: str) -> bytes:
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:
@@ -84,10 +86,11 @@ def _read_text(path: Path, error: type[RowError], repair: str) -> str:
     except OSError as fault:
         raise error(path, None, f"cannot be read ({fault.strerror})", repair) from None
     try:
-        return data.decode("utf-8-sig")
+        data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         line = data.count(b"\n", 0, fault.start) + 1
         raise error(path, line, f"not UTF-8 (byte {fault.start})", repair) from None
+    return data
 
 
 def format_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
