@@ -284,6 +284,12 @@ def test_a_corpuss_weight_reaches_its_clips(monkeypatch, manifest, store, tmp_pa
     assert part.weights.tolist() == [1.0] * 18 + [0.5] * 12
 
 
+def test_a_corpuss_repeats_reach_its_clips(monkeypatch, manifest, store, tmp_path):
+    changes = {"fit__corpus_repeats": {"two": 2.5}}
+    part = seen_by_fit(monkeypatch, manifest, store, tmp_path / "run", changes)["train"]
+    assert part.repeats.tolist() == [1.0] * 18 + [2.5] * 12
+
+
 def test_the_scratch_is_gone_however_it_ended(trained, monkeypatch, manifest, store, tmp_path):
     assert not trained[0].run.scratch.exists()
     seen_by_fit(monkeypatch, manifest, store, tmp_path / "run", {})
@@ -368,7 +374,7 @@ def test_recordings_that_moved_can_go_on(trained, manifest, store, tmp_path):
 
 def test_an_unknown_protocol_lists_the_known(manifest, store, tmp_path):
     changes = {"protocol": {"name": "by-chance"}}
-    with pytest.raises(RecipeError, match=r"'by-chance' is unknown; known are .*speaker-folds"):
+    with pytest.raises(RecipeError, match=r"protocol.name: 'by-chance' is none of .*speaker-folds"):
         run_of(manifest, store, tmp_path / "run", changes)
     assert not (tmp_path / "run").exists()
 

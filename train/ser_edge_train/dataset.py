@@ -37,6 +37,8 @@ class Part:
         allowed: The classes that each utterance's corpus has, bool (utterances, classes).
         weights: Factor of each utterance in the loss, (utterances,); None: 1 each.
         copies: Changed copies of each utterance; their rows follow the utterance's own.
+        repeats: How often an epoch shows each utterance, (utterances,); None: once each.
+            Of equal ones that are not whole, as 0.5, an epoch shows that share, drawn anew.
 
     Raises:
         ValueError: The lengths differ, or a label is not among the allowed classes.
@@ -47,12 +49,12 @@ class Part:
     allowed: npt.NDArray[np.bool_]
     weights: Array | None = None
     copies: int = 0
+    repeats: Array | None = None
 
     def __post_init__(self) -> None:
         groups = len(self.features) / (self.copies + 1)
         lengths = {groups, len(self.labels), len(self.allowed)}
-        if self.weights is not None:
-            lengths.add(len(self.weights))
+        lengths |= {len(given) for given in (self.weights, self.repeats) if given is not None}
         if len(lengths) != 1:
             raise ValueError(f"a part's arrays differ in length: {sorted(lengths)}")
         if not self.allowed[np.arange(len(self.labels)), self.labels].all():
@@ -107,7 +109,7 @@ def utterance_weights(part: Part, by_class: Array) -> Array:
 class TrainingBatches:
     """Shuffled, augmented batches of a part. Threads may share it.
 
-    An utterance with copies is one of them in each epoch, itself included, drawn evenly.
+    An utterance with copies is one of them each time it is shown, itself included, drawn evenly.
 
     Args:
         part: The training utterances.
@@ -143,24 +145,38 @@ class TrainingBatches:
         self._level = None if spec is None else Level(spec)
 
     def __len__(self) -> int:
-        return -(-len(self._part) // self._batch_size)
+        return -(-len(self._order(0)) // self._batch_size)
 
     def indices(self, epoch: int, place: int) -> npt.NDArray[np.int64]:
         """Which utterances batch ``place`` of ``epoch`` (both from 0) holds."""
-        order = np.random.default_rng([self._seed, epoch, 0, _ORDER]).permutation(len(self._part))
-        return order[place * self._batch_size : (place + 1) * self._batch_size]
+        return self._order(epoch)[self._slice(place)]
 
-    def copies(self, epoch: int) -> npt.NDArray[np.int64]:
-        """Which copy of each utterance ``epoch`` (from 0) takes, (utterances,); 0 is itself."""
-        if not self._part.copies:
-            return np.zeros(len(self._part), np.int64)
+    def copies(self, epoch: int, place: int) -> npt.NDArray[np.int64]:
+        """Which copy of each utterance batch ``place`` of ``epoch`` takes; 0 is itself."""
         rng = np.random.default_rng([self._seed, epoch, 0, _COPIES])
-        return rng.integers(self._part.copies + 1, size=len(self._part))
+        return rng.integers(self._part.copies + 1, size=len(self._order(epoch)))[self._slice(place)]
+
+    def _slice(self, place: int) -> slice:
+        return slice(place * self._batch_size, (place + 1) * self._batch_size)
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """All that an epoch shows; every epoch shows as many."""
+        rng = np.random.default_rng([self._seed, epoch, 0, _ORDER])
+        repeats = self._part.repeats
+        if repeats is None:
+            return rng.permutation(len(self._part))
+        shown = []
+        for times in np.unique(repeats):
+            members = np.flatnonzero(repeats == times)
+            whole = int(times)
+            rest = round(len(members) * (float(times) - whole))
+            shown += [np.repeat(members, whole), rng.permutation(members)[:rest]]
+        return rng.permutation(np.concatenate(shown))
 
     def batch(self, epoch: int, place: int) -> Batch:
         """Features, targets and weights of batch ``place`` of ``epoch`` (both from 0)."""
         indices = self.indices(epoch, place)
-        features = self._part.rows(indices, self.copies(epoch)[indices])
+        features = self._part.rows(indices, self.copies(epoch, place))
         gain_db = self._augmentation.gain_db
         if gain_db is not None and self._level is not None:
             rng = np.random.default_rng([self._seed, epoch, place, _LEVEL])
