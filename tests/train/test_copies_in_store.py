@@ -110,6 +110,19 @@ def test_equal_audio_has_equal_copies_once(manifest, root):
     assert np.array_equal(store.frames((twin, 1)), store.frames((manifest.clips[0], 1)))
 
 
+def test_a_recording_is_read_once_for_all_its_copies(manifest, root, monkeypatch):
+    read = []
+
+    def note(folder, clip):
+        read.append(clip.stem)
+        return read_clip(folder, clip)
+
+    read_clip = feature_store.read_clip
+    monkeypatch.setattr(feature_store, "read_clip", note)
+    store_at(root).fill(manifest, rows_of(manifest), processes=1)
+    assert read == ["c0", "c1", "c2"]
+
+
 def test_any_number_of_processes_gives_the_same_bytes(manifest, tmp_path):
     write_wav(tmp_path / "noise" / "hum.wav", 9)
     what = table(

@@ -92,7 +92,7 @@ def test_the_argument_stays_and_the_generator_alone_decides(name):
 # --- noise ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     snr_db=st.floats(-20, 60),
     count=st.integers(2, 4000),
@@ -129,7 +129,7 @@ def test_there_is_no_ratio_to_silence():
 # --- exact ones -----------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(share=st.floats(-1, 1), count=st.integers(1, 3000))
 def test_a_shift_is_a_rotation(share, count):
     samples = np.arange(count, dtype=np.float32)
@@ -137,7 +137,7 @@ def test_a_shift_is_a_rotation(share, count):
     assert np.array_equal(moved, np.roll(samples, round(share * count)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(db=st.floats(-60, 60), seed=st.integers(0, 99))
 def test_a_gain_is_exact(db, seed):
     samples = voice(500, seed)
@@ -145,14 +145,14 @@ def test_a_gain_is_exact(db, seed):
     np.testing.assert_allclose(louder, samples.astype(np.float64) * 10 ** (db / 20), rtol=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor=st.floats(0.5, 2), count=st.integers(160, 20_000))
 def test_speed_changes_the_length_by_its_factor(factor, count):
     changed = made("speed", voice(count), how=Speed(factor=(factor, factor)))
     assert len(changed) == pytest.approx(count / factor, abs=1 + 1e-4 * count)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rate=st.floats(0.5, 2), count=st.integers(160, 20_000))
 def test_stretching_changes_the_length_by_its_rate(rate, count):
     changed = made("stretch", voice(count), how=Stretch(rate=(rate, rate)))

@@ -210,7 +210,7 @@ def test_effects_are_done_in_one_order(monkeypatch):
 # --- what no clip may suffer ----------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.sampled_from([1, 5, 160, 1600, 7000]),
     level=st.sampled_from([0.0, 1e-6, 0.05, 0.9]),

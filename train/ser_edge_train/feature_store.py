@@ -26,7 +26,7 @@ from ser_edge_runtime.errors import FileError, SerEdgeError
 from ser_edge_runtime.files import write_atomically
 from ser_edge_runtime.front_end import FrontEnd, FrontEndSpec
 from ser_edge_runtime.front_end.features import raw_width
-from ser_edge_runtime.resampling import resample
+from ser_edge_runtime.resampling import Samples, resample
 from ser_edge_train.frame_file import LONGEST_HEADER, Frames, pack, read_header, unpack
 from ser_edge_train.manifest import Clip, Manifest, clip_name
 from ser_edge_train.workers import CHUNK, Progress, chunks, cores, work
@@ -105,6 +105,7 @@ class FeatureStore:
         self._width = raw_width(spec)
         self._recordings: Path | None = None
         self._copies: Copies | None = None
+        self._last: tuple[tuple[Path, str, str], Samples] | None = None
         if waveform is not None:
             # Here, so that what does not augment does not load it.
             from ser_edge_train.augmentation.waveform import Copies
@@ -249,8 +250,7 @@ class FeatureStore:
 
     def _compute(self, utterance: Utterance, recordings: Path) -> Frames:
         clip, copy = _clip_and_copy(utterance)
-        samples, rate = read_clip(recordings, clip)
-        samples = resample(samples, rate, self.spec.sample_rate)
+        samples = self._samples(clip, recordings)
         if copy:
             assert self._copies is not None  # or the copy had no name
             samples = self._copies.make(samples, self.spec.sample_rate, clip.audio_sha256, copy)
@@ -259,6 +259,15 @@ class FeatureStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, pack(frames))
         return frames
+
+    def _samples(self, clip: Clip, recordings: Path) -> Samples:
+        """A recording at the spec's rate; the last one is kept, for its copies come next."""
+        name = (recordings, clip.path, clip.audio_sha256)
+        last = self._last
+        if last is None or last[0] != name:
+            samples, rate = read_clip(recordings, clip)
+            self._last = last = (name, resample(samples, rate, self.spec.sample_rate))
+        return last[1]
 
     def _read(self, path: Path) -> Frames | None:
         """The stored frames; None where they are missing, damaged or of another kind."""
