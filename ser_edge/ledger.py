@@ -18,7 +18,8 @@ class Scored(NamedTuple):
 
     Attributes:
         recipe: Name of the recipe.
-        fold: Fold of its protocol.
+        protocol: Name of its protocol.
+        fold: Fold of it.
         seed: Of the training.
         network: SHA-256 of the trained network, in hex.
         manifest: Digest of the manifest.
@@ -26,6 +27,7 @@ class Scored(NamedTuple):
     """
 
     recipe: str
+    protocol: str
     fold: int
     seed: int
     network: str
@@ -89,6 +91,7 @@ def check_run(ledger: Path, run: RunDirectory) -> None:
     recipe = run.read_recipe()
     asked = (
         recipe.name,
+        recipe.protocol.name,
         recipe.protocol.fold,
         recipe.seed,
         Partition.read(run.partition).digest,
@@ -101,6 +104,7 @@ def enter_report(ledger: Path, report: Mapping[str, Any]) -> int:
     digests = report["digests"]
     scored = Scored(
         report["recipe"]["name"],
+        report["protocol"]["name"],
         report["protocol"]["fold"],
         report["seed"],
         digests["model"],
@@ -116,6 +120,7 @@ def scored_by(metadata: Metadata, manifest: str, partition: str) -> Scored | Non
     try:
         scored = Scored(
             found["recipe"]["name"],
+            found["protocol"]["name"],
             found["protocol"]["fold"],
             found["seed"],
             found["network"],
@@ -124,7 +129,7 @@ def scored_by(metadata: Metadata, manifest: str, partition: str) -> Scored | Non
         )
     except (KeyError, TypeError):
         return None
-    texts = (scored.recipe, scored.network)
+    texts = (scored.recipe, scored.protocol, scored.network)
     numbers = (scored.fold, scored.seed)
     fits = all(type(t) is str for t in texts) and all(type(n) is int for n in numbers)
     return scored if fits else None

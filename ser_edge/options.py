@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+PROTOCOLS = (
+    "speaker-disjoint",
+    "speaker-folds",
+    "leave-one-speaker-out",
+    "sentence-disjoint",
+    "cross-corpus",
+    "random",
+    "augment-then-split",
+)
+SEXES = ("mixed", "female", "male")
 INTERPRETERS = ("ai-edge-litert", "tflite-runtime", "tensorflow")
 
 

@@ -83,6 +83,27 @@ def row_line(row: ScoreRow) -> str:
     )
 
 
+def side_by_side(report: Mapping[str, Any]) -> list[str]:
+    """Leaky and clean scores of a report that has both: a line for each part, test part last."""
+    clean = _table(report, "clean")
+    protocol = _table(clean, "protocol")
+    lines = []
+    for part in reversed(PARTS):
+        found = [
+            _row(part, ALL, _table(_table(scores, part), "overall"))
+            for scores in (_table(report, "scores"), _table(clean, "scores"))
+        ]
+        leaky, honest = found
+        if leaky is not None and honest is not None:
+            lines.append(
+                f"{part:<10} LEAKY UAR {100 * leaky.uar:.1f} %, accuracy "
+                f"{100 * leaky.accuracy:.1f} %; clean ({protocol.get('name')}, fold "
+                f"{protocol.get('fold')}) UAR {100 * honest.uar:.1f} %, accuracy "
+                f"{100 * honest.accuracy:.1f} %"
+            )
+    return lines
+
+
 def conversion_loss(scores: Mapping[str, Any]) -> Loss | None:
     """What the conversion measured; None if nothing of it is recorded."""
     found = _table(scores, "conversion")
@@ -101,7 +122,8 @@ def protocol_words(scores: Mapping[str, Any]) -> str:
     if not isinstance(protocol.get("name"), str):
         return ""
     words = f"protocol {protocol['name']}, fold {protocol.get('fold')}"
-    if protocol.get("leaks"):
+    # Models made before reports had "leaky" name only leaks that spoil the scores.
+    if protocol.get("leaks") and protocol.get("leaky", True):
         return f"LEAKY, not comparable: {'; '.join(map(str, protocol['leaks']))}; {words}"
     if protocol.get("speaker_disjoint") is True:
         words += ", no speaker in two parts"

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from ser_edge_convert.errors import ConversionRefused
 from ser_edge_runtime.front_end import FrontEndSpec, Normaliser
-from ser_edge_train.evaluation import allowed_classes, allowed_mask
+from ser_edge_train.classes import allowed_of, label_of
+from ser_edge_train.evaluation import allowed_mask
 from ser_edge_train.feature_store import FeatureStore
 from ser_edge_train.manifest import Clip, Manifest
 from ser_edge_train.partitions import Partition
@@ -75,7 +76,7 @@ class RunInputs:
 
     def label_of(self, clip: Clip) -> str:
         """A clip's class, after the recipe's merges."""
-        return self.recipe.merge.get(clip.emotion, clip.emotion)
+        return label_of(self.recipe, clip)
 
     @cached_property
     def validation(self) -> tuple[Clip, ...]:
@@ -104,7 +105,7 @@ class RunInputs:
     def allowed(self, clips: Sequence[Clip]) -> npt.NDArray[np.bool_]:
         """The classes that each clip's corpus has, (clips, classes)."""
         labels = self.recipe.labels
-        by_corpus = allowed_classes(self.manifest, labels, self.recipe.merge)
+        by_corpus = allowed_of(self.recipe, self.manifest)
         return allowed_mask((clip.corpus for clip in clips), labels, by_corpus)
 
     def write_features(
@@ -128,11 +129,15 @@ class RunInputs:
         del rows
         raw.unlink()
 
+    @property
+    def _protocol(self) -> dict[str, Any]:
+        return self.recipe.protocol.model_dump(mode="json", exclude_none=True)
+
     def provenance(self) -> dict[str, Any]:
         """Digests of what the network was made from, and the recipe's seed."""
         return {
             "recipe": {"name": self.recipe.name, "digest": self.recipe.digest},
-            "protocol": self.recipe.protocol.model_dump(mode="json"),
+            "protocol": self._protocol,
             "seed": self.recipe.seed,
             "manifest": self.manifest.digest,
             "partition": self.partition.digest,
@@ -168,7 +173,7 @@ class RunInputs:
     def scores(self) -> dict[str, Any]:
         """The network's own scores, as a model file keeps them: protocol, parts, no tables."""
         return {
-            "protocol": self.report.get("protocol", self.recipe.protocol.model_dump(mode="json")),
+            "protocol": self.report.get("protocol", self._protocol),
             "parts": {
                 part: {
                     "overall": _brief(found["overall"]),

@@ -12,9 +12,11 @@ COMMANDS = {
     "info": "Show what a model file holds.",
     "doctor": "Check this machine: interpreter, audio, default model.",
     "scan": "List the recordings of corpus folders and their faults.",
+    "leaks": "Find what leaks between the parts of a partition.",
     "recipes": "List the recipes that training knows by name.",
     "train": "Train a recipe into a run directory.",
     "evaluate": "Score a model or a run on labelled recordings.",
+    "pool": "Pool the folds and seeds of a recipe into one report.",
     "convert": "Convert a run into a model file and measure what was lost.",
     "explain": "Show which stretch of a recording decided.",
 }

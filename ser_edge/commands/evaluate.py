@@ -20,7 +20,7 @@ from ser_edge.options import (
     store_option,
 )
 from ser_edge.output import Output, Progress, output_options
-from ser_edge.scores import part_rows, row_line
+from ser_edge.scores import part_rows, row_line, side_by_side
 from ser_edge_runtime.errors import MetadataInvalid
 
 if TYPE_CHECKING:
@@ -158,12 +158,16 @@ def _evaluate_run(
     directory = RunDirectory.open(run)
     if not directory.model.is_file():
         raise RunError(run, "holds no trained model (no model.keras)", "finish it: train --resume")
+    from ser_edge_train.report import read_report
+
     report: Mapping[str, Any]
     if part == "test" and "test" not in _predicted_parts(directory):
         from ser_edge_train.training import train
 
+        runs = [directory, directory.clean] if directory.clean.model.is_file() else [directory]
         if ledger is not None:
-            check_run(ledger, directory)
+            for each in runs:
+                check_run(ledger, each)
         with output.progress("evaluating") as progress:
             trained = train(
                 directory.read_recipe(),
@@ -176,6 +180,9 @@ def _evaluate_run(
                 processes=processes,
                 progress=_Steps(progress),
                 score_test=True,
+                # It was trained with leave to leak, and nothing is trained now.
+                allow_leaks=True,
+                clean=len(runs) > 1,
             )
         report = trained.report or {}
     else:
@@ -185,10 +192,16 @@ def _evaluate_run(
     if part is not None and part not in report["scores"]:
         raise RunError(run, f"has no {part} part to score", "train with a protocol that has one")
     if ledger is not None:
-        output.text(f"{ledger}: {enter_report(ledger, report)} rows added")
+        reports = [report]
+        if directory.clean.report_json.is_file():
+            reports.append(read_report(directory.clean.report_json))
+        added = sum(enter_report(ledger, each) for each in reports if "test" in each["scores"])
+        output.text(f"{ledger}: {added} rows added")
     for name, scores in report["scores"].items():
         if part in (None, name):
             _print(run, name, scores, output)
+    for line in side_by_side(report):
+        output.text(line)
     output.text(f"wrote {directory.report_html}")
     return output.exit_code
 

@@ -11,9 +11,16 @@ import click
 from ser_edge.data import open_manifest
 from ser_edge.extras import need, quiet_tensorflow
 from ser_edge.ledger import check_run, enter_report
-from ser_edge.options import default_store, ledger_option, processes_option, store_option
+from ser_edge.options import (
+    PROTOCOLS,
+    SEXES,
+    default_store,
+    ledger_option,
+    processes_option,
+    store_option,
+)
 from ser_edge.output import Output, Progress, clock_time, output_options
-from ser_edge.scores import part_rows, row_line
+from ser_edge.scores import part_rows, protocol_words, row_line, side_by_side
 
 if TYPE_CHECKING:
     from ser_edge_train.progress import EpochReport
@@ -28,12 +35,18 @@ if TYPE_CHECKING:
 Examples:
   ser-edge train --recipe default --data manifest.csv --run runs/first
   ser-edge train --recipe mine.toml --data recordings/ --fold 2 --run runs/fold2
+  ser-edge train --recipe default --data manifest.csv --run runs/x --protocol leave-one-speaker-out
   ser-edge train --run runs/first --resume
   ser-edge train --recipe default --data manifest.csv --run runs/b --tensorboard logs/b
 
-Speakers of one part stand in no other. Epoch and temperature are chosen on validation
-speakers; the test part is not looked at without --score-test. Ctrl-C keeps the epochs
-done, and --resume goes on to the weights that an unbroken training ends with.""",
+Speakers of one part stand in no other, unless the protocol is one that leaks (random,
+augment-then-split): the report says LEAKY then, and the recipe is trained once more with
+speaker-folds, in RUN/clean, to print both scores side by side. A partition of your own that
+leaks is refused without --allow-leaks; see: ser-edge leaks.
+
+Epoch and temperature are chosen on validation clips; the test part is not looked at without
+--score-test. Ctrl-C keeps the epochs done, and --resume goes on to the weights that an
+unbroken training ends with.""",
 )
 @click.option("--recipe", metavar="NAME|FILE", help="Recipe: a name of `ser-edge recipes`, or a "
               ".toml file. With --resume, by default the run's own.")  # fmt: skip
@@ -42,6 +55,18 @@ done, and --resume goes on to the weights that an unbroken training ends with.""
               "With --resume, by default the run's own.")  # fmt: skip
 @click.option("--run", required=True, metavar="FOLDER", help="Run directory to write.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--protocol", type=click.Choice(PROTOCOLS), metavar="NAME", help="How the clips are "
+              "divided, instead of the recipe's way: " + ", ".join(PROTOCOLS) + ".")  # fmt: skip
+@click.option("--test-corpus", "test_corpora", multiple=True, metavar="NAME", help="Corpus that "
+              "cross-corpus tests; may stand several times.")  # fmt: skip
+@click.option("--partition", metavar="FILE", help="Divide the clips as this file says, as "
+              "partition.csv of a run, instead of by a protocol.")  # fmt: skip
+@click.option("--allow-leaks", is_flag=True, help="Train on a partition that leaks, too; the "
+              "report says so on its first line.")  # fmt: skip
+@click.option("--clean/--no-clean", default=True, help="Whether a protocol that leaks gets the "
+              "clean figure beside it, from a second training; by default it does.")  # fmt: skip
+@click.option("--sex", type=click.Choice(SEXES), help="Train and score speakers of one sex only, "
+              "instead of the recipe's choice.")  # fmt: skip
 @click.option("--fold", type=click.IntRange(1), help="Fold of the protocol, instead of the "
               "recipe's.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed, instead of the recipe's.")
@@ -59,6 +84,12 @@ def command(
     data: tuple[str, ...],
     run: str,
     resume: bool,
+    protocol: str | None,
+    test_corpora: tuple[str, ...],
+    partition: str | None,
+    allow_leaks: bool,
+    clean: bool,
+    sex: str | None,
     fold: int | None,
     seed: int | None,
     epochs: int | None,
@@ -78,14 +109,24 @@ def command(
         raise click.UsageError("--recipe and --data are needed, unless --resume goes on with a run")
     if ledger is not None and not score_test:
         raise click.UsageError("--ledger needs --score-test")
+    if partition is not None and (protocol is not None or fold is not None):
+        raise click.UsageError("--partition divides by itself: no --protocol, no --fold")
     need("train", "training")
     quiet_tensorflow()
     from ser_edge_train.manifest import Manifest
+    from ser_edge_train.partitions import Partition
     from ser_edge_train.run_directory import RunDirectory
     from ser_edge_train.training import train
 
     directory = RunDirectory.open(run) if resume else RunDirectory(run)
-    chosen = _recipe(recipe, directory).with_changes(fold=fold, seed=seed, epochs=epochs)
+    chosen = _recipe(recipe, directory).with_changes(
+        protocol=protocol,
+        test_corpora=list(test_corpora) or None,
+        sex=sex,
+        fold=fold,
+        seed=seed,
+        epochs=epochs,
+    )
     with output.progress("training") as progress:
         again = partial(
             train,
@@ -94,18 +135,25 @@ def command(
             directory,
             store_root=default_store() if store is None else Path(store),
             processes=processes,
+            partition=None if partition is None else Partition.read(partition),
+            allow_leaks=allow_leaks,
+            clean=clean,
         )
+        printed = _Listener(output, progress)
         trained = again(
             resume=resume,
-            progress=_listeners(_Listener(output, progress), tensorboard, directory, resume=resume),
+            progress=_listeners(printed, tensorboard, directory, resume=resume),
+            clean_progress=printed,
             score_test=score_test and ledger is None,
         )
         if ledger is not None:
             # The test part is looked at only after the ledger has agreed.
-            check_run(ledger, directory)
+            for each in _all(trained):
+                check_run(ledger, each.run)
             trained = again(resume=True, score_test=True)
     if ledger is not None:
-        output.text(f"{ledger}: {enter_report(ledger, trained.report or {})} rows added")
+        added = sum(enter_report(ledger, each.report or {}) for each in _all(trained))
+        output.text(f"{ledger}: {added} rows added")
     _print(trained, output)
     return output.exit_code
 
@@ -152,12 +200,24 @@ class _Listener:
         self._output.text(line)
 
 
+def _all(trained: Trained) -> list[Trained]:
+    """The training, and the clean one beside it."""
+    return [trained] if trained.clean is None else [trained, trained.clean]
+
+
 def _print(trained: Trained, output: Output) -> None:
     report = trained.report
-    scores = {} if report is None else report["scores"]
-    for part in ("validation", "test"):
-        for row in part_rows(part, scores.get(part, {})):
-            output.text(row_line(row))
+    if report is not None and report["protocol"]["leaky"]:
+        output.text(protocol_words(report))
+    for each in _all(trained):
+        if each is not trained:
+            output.text(f"without the leak, in {each.run.path}:")
+        scores = {} if each.report is None else each.report["scores"]
+        for part in ("validation", "test"):
+            for row in part_rows(part, scores.get(part, {})):
+                output.text(row_line(row))
+    for line in side_by_side(report or {}):
+        output.text(line)
     if report is not None:
         output.text(f"wrote {trained.run.report_html}")
     output.record(

@@ -195,7 +195,15 @@ def test_a_bad_root_beside_a_manifest(tmp_path):
         ("corpus,stem,audio_sha256,part\na,b,,training\n", ":2: part 'training' is not one of"),
         ("corpus,stem,audio_sha256,part\na,b,,test\na,b,,train\n", ":3: 'a b' stands twice"),
         ("corpus,stem,audio_sha256,part\na,b,test\n", ":2: 3 fields instead of 4"),
-        ("corpus,stem,part\n", ":1: the first line is not corpus,stem,audio_sha256,part"),
+        ("corpus,stem,audio_sha256\n", ":1: the first line has no column part"),
+        ("corpus,stem,part,label\n", ":1: 'label' is no column of a partition; leave it out"),
+        ("corpus,stem,part,part\n", ":1: the column part stands twice"),
+        ("corpus,stem,part\n,b,test\n", ":2: corpus '' is empty"),
+        ("corpus,stem,part\na,,test\n", ":2: stem '' is empty"),
+        ("corpus,stem,audio_sha256,part\na,b,md5,test\n", ":2: audio_sha256 'md5' is not 64"),
+        ("corpus,stem,part,copy\na,b,test,-1\n", ":2: copy '-1' is not a whole number"),
+        ("corpus,stem,part,copy\na,b,test,1e3\n", ":2: copy '1e3' is not a whole number"),
+        ("corpus,stem,part,copy\na,b,test,2\na,b,train,2\n", ":3: 'a b copy 2' stands twice"),
     ],
 )
 def test_a_bad_partition(tmp_path, text, says):

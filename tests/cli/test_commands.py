@@ -298,7 +298,7 @@ def test_the_default_store_is_in_the_users_cache(monkeypatch, system, variable, 
 
 # ledger
 
-SCORED = Scored("toy", 1, 5, "ab" * 32, "cd" * 32, "ef" * 32)
+SCORED = Scored("toy", "speaker-folds", 1, 5, "ab" * 32, "cd" * 32, "ef" * 32)
 
 
 def test_the_ledger_gets_a_row_a_corpus_once(tmp_path):
@@ -322,8 +322,9 @@ def test_a_model_file_that_says_too_little_cannot_be_entered(model):
 def test_provenance_of_odd_types_cannot_be_entered(model, fold):
     from dataclasses import replace
 
-    made_from = {"recipe": {"name": "toy"}, "protocol": {"fold": 1}, "seed": 5, "network": "ab"}
+    made_from = {"recipe": {"name": "toy"}, "protocol": {"name": "random", "fold": 1},
+                 "seed": 5, "network": "ab"}  # fmt: skip
     metadata = replace(read_model_file(model).metadata, provenance=made_from)
-    assert scored_by(metadata, "cd", "ef") == Scored("toy", 1, 5, "ab", "cd", "ef")
+    assert scored_by(metadata, "cd", "ef") == Scored("toy", "random", 1, 5, "ab", "cd", "ef")
     made_from["protocol"]["fold"] = fold
     assert scored_by(metadata, "cd", "ef") is None

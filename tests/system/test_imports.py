@@ -93,7 +93,7 @@ def test_the_devices_other_commands_load_nothing_heavy(words):
 
 
 @pytest.mark.parametrize(
-    "name", ["scan", "recipes", "train", "evaluate", "convert"], ids=lambda name: name
+    "name", ["scan", "leaks", "recipes", "train", "evaluate", "convert"], ids=lambda name: name
 )
 def test_help_of_a_command_loads_neither_numpy_nor_tensorflow(name):
     loaded = packages(modules_after(command(name, "--help")))
@@ -106,6 +106,19 @@ def test_scan_and_recipes_load_no_tensorflow(tmp_path):
     words = ["scan", CLIP.parent, "--out", tmp_path / "manifest.csv"]
     loaded = packages(modules_after(command(*words)))
     assert loaded & {"tensorflow", "keras", "librosa", "sklearn", "matplotlib"} == set()
+
+
+def test_leaks_loads_no_tensorflow(tmp_path):
+    manifest = tmp_path / "manifest.csv"
+    assert subprocess.run(
+        [sys.executable, "-m", "ser_edge", "scan", CLIP.parent, "--out", manifest],
+        cwd=ROOT, check=False, capture_output=True,
+    ).returncode == 0  # fmt: skip
+    partition = tmp_path / "split.csv"
+    partition.write_text(f"corpus,stem,part\ncrema-d,{CLIP.stem},train\n")
+    loaded = packages(modules_after(command("leaks", manifest, partition)))
+    assert "ser_edge_train" in loaded
+    assert loaded & {"tensorflow", "keras", "librosa", "sklearn", "matplotlib", "pydantic"} == set()
 
 
 def test_evaluation_of_a_model_file_loads_no_tensorflow(tmp_path):

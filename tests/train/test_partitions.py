@@ -1,20 +1,15 @@
-"""Partitions: the published folds, properties for any corpus, the proof of cleanness."""
+"""Partitions: the file, speaker_disjoint, refusals, the short proof of cleanness."""
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ser_edge_train.corpora import crema_d, ravdess, savee
 from ser_edge_train.errors import PartitionError
-from ser_edge_train.manifest import Clip, Manifest
+from ser_edge_train.manifest import Manifest
 from ser_edge_train.partitions import (
-    FOLDS,
     PARTS,
     PROTOCOLS,
     Partition,
@@ -23,128 +18,86 @@ from ser_edge_train.partitions import (
     speaker_disjoint,
     speaker_folds,
 )
-from tests.train.recordings import make_clip, make_manifest
 
-RAVDESS = make_manifest(
-    {("ravdess", f"{a:02d}"): "male" if a % 2 else "female" for a in ravdess.ACTORS}
-)
-CREMA_D = make_manifest(
-    {
-        ("crema-d", str(number)): "male" if number in crema_d.MEN else "female"
-        for number in crema_d.SPEAKERS
-    }
-)
-SAVEE = make_manifest({("savee", name): "male" for name in savee.SPEAKERS})
-TESS = make_manifest({("tess", "OAF"): "female", ("tess", "YAF"): "female"})
+from .field import ALL, RAVDESS, speakers
+from .recordings import make_clip, make_manifest
+
+# --- the file
 
 
-def together(*manifests: Manifest) -> Manifest:
-    clips = [clip for manifest in manifests for clip in manifest.clips]
-    return Manifest(
-        Path("/data"),
-        tuple(replace(clip, audio_sha256=f"{n:064x}") for n, clip in enumerate(clips)),
+def test_order_of_rows_does_not_matter():
+    rows = [Row("a", "1", "", "test"), Row("a", "0", "", "train"), Row("Z", "9", "", "train")]
+    one, other = Partition(tuple(rows)), Partition(tuple(rows[::-1]))
+    assert one == other
+    assert one.to_csv().splitlines()[1:] == ["Z,9,,train", "a,0,,train", "a,1,,test"]
+
+
+COPIED = Partition(
+    (
+        Row("a", "1", "", "train", 2),
+        Row("a", "1", "", "test"),
+        Row("a", "0", "", "train"),
+        Row("a", "1", "", "train", 1),
+        Row("a", "0", "", "train", 10),
     )
+)
 
 
-ALL = together(RAVDESS, CREMA_D, SAVEE, TESS)
+def test_a_column_for_copies_stands_there_only_if_there_are_some():
+    assert COPIED.to_csv().splitlines() == [
+        "corpus,stem,audio_sha256,part,copy",
+        "a,0,,train,0",
+        "a,0,,train,10",
+        "a,1,,test,0",
+        "a,1,,train,1",
+        "a,1,,train,2",
+    ]
+    alone = Partition(tuple(row for row in COPIED.rows if not row.copy))
+    assert alone.to_csv().startswith("corpus,stem,audio_sha256,part\na,0,,train\n")
+    assert COPIED.has_copies
+    assert not alone.has_copies
 
 
-def speakers(manifest: Manifest, partition: Partition, part: str, corpus: str = "") -> set[str]:
-    return {
-        clip.speaker
-        for clip in partition.clips(manifest, part)
-        if clip.corpus == corpus or not corpus
-    }
+def test_recordings_are_told_from_their_copies():
+    clips = [make_clip(n, corpus="a", stem=str(n)) for n in range(2)]
+    manifest = Manifest(Path("/data"), tuple(clips))
+    assert COPIED.part("train") == {("a", "0")}
+    assert COPIED.clips(manifest, "train") == clips[:1]
+    assert COPIED.clips(manifest, "test") == clips[1:]
+    zero, one = clips
+    assert COPIED.copies(manifest, "train") == [(zero, 0), (zero, 10), (one, 1), (one, 2)]
+    assert COPIED.copies(manifest, "validation") == []
 
 
-# --- the published folds
+def test_a_copy_without_its_recording_in_the_data_is_missing():
+    manifest = Manifest(Path("/data"), (make_clip(0, corpus="a", stem="0"),))
+    with pytest.raises(PartitionError, match=r"1 clips of the part train .*first: a 1\)"):
+        COPIED.copies(manifest, "train")
 
 
 @pytest.mark.parametrize(
-    ("fold", "test", "validation"),
+    ("text", "rows"),
     [
-        (1, "02 05 14 15 16", "03 06"),
-        (2, "03 06 07 13 18", "10 11"),
-        (3, "10 11 12 19 20", "08 17"),
-        (4, "08 17 21 23 24", "01 14"),
-        (5, "01 04 09 22", "02 05"),
+        ("corpus,stem,part\na,b,test\n", [Row("a", "b", "", "test")]),
+        ("part,stem,corpus\ntest,b,a\n", [Row("a", "b", "", "test")]),
+        ("\ufeffcorpus,stem,part\r\na,b,test\r\n", [Row("a", "b", "", "test")]),
+        ("copy,corpus,stem,part\n3,a,b,test\n", [Row("a", "b", "", "test", 3)]),
+        (
+            f"corpus,stem,audio_sha256,part\na,b,,test\na,c,{1:064x},train\n",
+            [Row("a", "b", "", "test"), Row("a", "c", f"{1:064x}", "train")],
+        ),
     ],
 )
-def test_ravdess_folds(fold, test, validation):
-    partition = speaker_folds(RAVDESS, fold, 0)
-    assert speakers(RAVDESS, partition, "test") == set(test.split())
-    assert speakers(RAVDESS, partition, "validation") == set(validation.split())
-    assert len(speakers(RAVDESS, partition, "train")) == 24 - len((test + " " + validation).split())
+def test_partitions_of_other_tools_are_read(tmp_path, text, rows):
+    (tmp_path / "split.csv").write_text(text, newline="")
+    assert Partition.read(tmp_path / "split.csv") == Partition(tuple(rows))
 
 
-@pytest.mark.parametrize("fold", FOLDS)
-def test_crema_d_folds(fold):
-    partition = speaker_folds(CREMA_D, fold, 0)
-    test = {int(name) for name in speakers(CREMA_D, partition, "test")}
-    assert test == {number for number in range(1001, 1092) if number % 5 == fold % 5}
-    rest = sorted(set(range(1001, 1092)) - test)
-    validation = sorted(int(name) for name in speakers(CREMA_D, partition, "validation"))
-    assert validation == rest[7::8]
-    assert len(validation) == 9
-
-
-def test_crema_d_speakers_keep_their_parts_in_a_subset():
-    some = Manifest(CREMA_D.root, CREMA_D.clips[::3])
-    whole = {(row.corpus, row.stem): row for row in speaker_folds(CREMA_D, 2, 0).rows}
-    for row in speaker_folds(some, 2, 0).rows:
-        assert row == whole[row.corpus, row.stem]
-
-
-@pytest.mark.parametrize(
-    ("fold", "test", "validation"),
-    [(1, "DC", "JE"), (2, "JE", "JK"), (3, "JK", "KL"), (4, "KL", "DC"), (5, "DC", "JE")],
-)
-def test_savee_leaves_one_speaker_out(fold, test, validation):
-    partition = speaker_folds(SAVEE, fold, 0)
-    assert speakers(SAVEE, partition, "test") == {test}
-    assert speakers(SAVEE, partition, "validation") == {validation}
-
-
-@pytest.mark.parametrize(("fold", "test"), [(1, "YAF"), (2, "OAF"), (3, "YAF"), (4, "OAF")])
-def test_tess_trains_on_one_and_tests_the_other(fold, test):
-    partition = speaker_folds(TESS, fold, 0)
-    assert speakers(TESS, partition, "test") == {test}
-    assert partition.part("validation") == frozenset()
-
-
-def test_known_folds_do_not_hang_on_the_seed():
-    assert speaker_folds(ALL, 3, 0) == speaker_folds(ALL, 3, 99)
-
-
-@pytest.mark.parametrize("corpus", ["ravdess", "crema-d", "savee", "tess"])
-def test_every_speaker_is_tested_in_some_fold(corpus):
-    tested = [speakers(ALL, speaker_folds(ALL, fold, 0), "test", corpus) for fold in FOLDS]
-    assert set.union(*tested) == {c.speaker for c in ALL.clips if c.corpus == corpus}
-
-
-def test_own_corpora_are_dealt_into_five_folds():
-    manifest = make_manifest({("own", f"s{n}"): "" for n in range(12)})
-    tests = [speakers(manifest, speaker_folds(manifest, fold, 7), "test") for fold in FOLDS]
-    assert sorted(name for part in tests for name in part) == sorted(f"s{n}" for n in range(12))
-    assert sorted(map(len, tests)) == [2, 2, 2, 3, 3]
-    for fold, following in zip(FOLDS, [*tests[1:], tests[0]], strict=True):
-        partition = speaker_folds(manifest, fold, 7)
-        assert speakers(manifest, partition, "validation") == following
-    assert speaker_folds(manifest, 1, 8) != speaker_folds(manifest, 1, 7)
-
-
-@pytest.mark.parametrize(("count", "sizes"), [(2, (1, 0, 1)), (3, (1, 1, 1)), (4, (2, 1, 1))])
-def test_own_corpora_of_few_speakers(count, sizes):
-    manifest = make_manifest({("own", f"s{n}"): "" for n in range(count)})
-    for fold in FOLDS:
-        partition = speaker_folds(manifest, fold, 0)
-        assert tuple(len(speakers(manifest, partition, part)) for part in PARTS) == sizes
-
-
-def test_a_single_speaker_beside_others_is_trained_on():
-    manifest = together(SAVEE, make_manifest({("own", "me"): ""}))
-    partition = speaker_folds(manifest, 1, 0)
-    assert "me" in speakers(manifest, partition, "train", "own")
+def test_copies_have_numbers():
+    with pytest.raises(PartitionError, match="a b: there is no copy -1"):
+        Partition((Row("a", "b", "", "test", -1),))
+    with pytest.raises(PartitionError, match="a b copy 1 stands in the partition twice"):
+        Partition((Row("a", "b", "", "test", 1), Row("a", "b", "", "train", 1)))
 
 
 # --- speaker_disjoint
@@ -207,103 +160,24 @@ def test_shares_that_are_none(shares):
         speaker_disjoint(ALL, 0, shares)
 
 
-# --- any corpus
-
-
-@st.composite
-def manifests(draw: st.DrawFn) -> Manifest:
-    people = draw(
-        st.dictionaries(
-            st.tuples(
-                st.sampled_from(["own", "calls", "x"]),
-                st.text("abcé ", min_size=1).map("s{}e".format),
-            ),
-            st.sampled_from(["", "female", "male"]),
-            min_size=2,
-            max_size=14,
-        ).filter(
-            lambda found: max(sum(c == k for c, _ in found) for k in ("own", "calls", "x")) > 1
-        )
-    )
-    manifest = make_manifest(people)
-    # Only second clips: a speaker without a usable clip is in no part at all.
-    faulted = draw(st.sets(st.integers(0, len(manifest.clips) - 1), max_size=3))
-    return Manifest(
-        manifest.root,
-        tuple(
-            replace(clip, fault="silent") if n in faulted and n % 2 else clip
-            for n, clip in enumerate(manifest.clips)
-        ),
-    )
-
-
-def by_protocol(manifest: Manifest, name: str, fold: int, seed: int) -> Partition:
-    return PROTOCOLS[name](manifest, fold=fold if name == "speaker-folds" else 1, seed=seed)
-
-
-any_protocol = st.sampled_from(sorted(PROTOCOLS))
-
-
-@settings(deadline=None)
-@given(manifests(), any_protocol, st.integers(1, 5), st.integers(0, 2**40))
-def test_every_usable_clip_is_in_one_part_and_no_speaker_in_two(manifest, name, fold, seed):
-    partition = by_protocol(manifest, name, fold, seed)
-    held = [partition.part(part) for part in PARTS]
-    assert sum(map(len, held)) == len(frozenset.union(*held))
-    assert frozenset.union(*held) == {clip.key for clip in manifest.usable}
-    people = [{c.speaker_key for c in partition.clips(manifest, part)} for part in PARTS]
-    assert not people[0] & people[1]
-    assert not people[0] & people[2]
-    assert not people[1] & people[2]
-    assert people[0]
-    assert people[2]
-    check_disjoint(manifest, partition)
-
-
-@settings(deadline=None)
-@given(manifests(), any_protocol, st.integers(1, 5), st.randoms())
-def test_the_order_of_clips_does_not_matter(manifest, name, fold, rng: random.Random):
-    clips: list[Clip] = list(manifest.clips)
-    rng.shuffle(clips)
-    shuffled = Manifest(manifest.root, tuple(clips))
-    one, other = (by_protocol(found, name, fold, 5) for found in (manifest, shuffled))
-    assert one == other
-    assert one.to_csv() == other.to_csv()
-
-
-@settings(deadline=None)
-@given(manifests(), any_protocol)
-def test_what_is_written_is_read_back(tmp_path_factory, manifest, name):
-    partition = by_protocol(manifest, name, 1, 0)
-    path = tmp_path_factory.mktemp("partition") / "partition.csv"
-    partition.write(path)
-    again = Partition.read(path)
-    assert again == partition
-    assert again.digest == partition.digest
-
-
-def test_order_of_rows_does_not_matter():
-    rows = [Row("a", "1", "", "test"), Row("a", "0", "", "train"), Row("Z", "9", "", "train")]
-    one, other = Partition(tuple(rows)), Partition(tuple(rows[::-1]))
-    assert one == other
-    assert one.to_csv().splitlines()[1:] == ["Z,9,,train", "a,0,,train", "a,1,,test"]
-
-
 # --- refusals
 
 
-def test_one_speaker_proves_nothing():
+@pytest.mark.parametrize("name", ["speaker-disjoint", "speaker-folds"])
+def test_one_speaker_proves_nothing(name):
     manifest = make_manifest({("own", "me"): ""})
-    for name in PROTOCOLS:
-        with pytest.raises(PartitionError, match=r"1 speakers .* leave nobody to test on"):
-            by_protocol(manifest, name, 1, 0)
+    with pytest.raises(PartitionError, match=r"1 speakers .* leave nobody to test on"):
+        PROTOCOLS[name](manifest)
 
 
-def test_nothing_usable():
+OPTIONS = {"cross-corpus": {"test_corpora": ()}, "augment-then-split": {"copies": 1}}
+
+
+@pytest.mark.parametrize("name", sorted(PROTOCOLS))
+def test_nothing_usable(name):
     manifest = Manifest(Path("/data"), (make_clip(1, fault="silent"),))
-    for name in PROTOCOLS:
-        with pytest.raises(PartitionError, match="nothing to train on"):
-            by_protocol(manifest, name, 1, 0)
+    with pytest.raises(PartitionError, match="nothing to train on"):
+        PROTOCOLS[name](manifest, **OPTIONS.get(name, {}))
 
 
 @pytest.mark.parametrize("fold", [0, 6, -1])

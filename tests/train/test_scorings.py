@@ -24,9 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def scoring(**changes):
     fields = {
-        "recipe": "ds-cnn", "fold": 1, "seed": 1, "run_digest": "a" * 64,
-        "manifest_digest": "b" * 64, "partition_digest": "c" * 64, "corpus": "ravdess",
-        "classes": 8, "clips": 300, "speakers": 5, "accuracy": 0.5, "uar": 1 / 3, "macro_f1": 0.25,
+        "recipe": "ds-cnn", "protocol": "speaker-folds", "fold": 1, "seed": 1,
+        "run_digest": "a" * 64, "manifest_digest": "b" * 64, "partition_digest": "c" * 64,
+        "corpus": "ravdess", "classes": 8, "clips": 300, "speakers": 5, "accuracy": 0.5,
+        "uar": 1 / 3, "macro_f1": 0.25,
     }  # fmt: skip
     return Scoring(**(fields | changes))
 
@@ -38,7 +39,8 @@ def test_a_scoring_is_a_row(tmp_path):
     lines = path.read_text().splitlines()
     assert lines[0] + "\n" == HEADER
     assert lines[1] == (
-        f"ds-cnn,1,1,{'a' * 64},{'b' * 64},{'c' * 64},ravdess,8,300,5,0.500000,0.333333,0.250000"
+        f"ds-cnn,speaker-folds,1,1,{'a' * 64},{'b' * 64},{'c' * 64},ravdess,8,300,5,"
+        "0.500000,0.333333,0.250000"
     )
     assert len(lines) == 3
     read = read_scorings(path)
@@ -52,7 +54,7 @@ def test_a_test_part_is_scored_once(tmp_path):
     before = path.read_bytes()
     with pytest.raises(AlreadyScored, match="a test part is scored once") as caught:
         append_scoring(path, [scoring(run_digest="d" * 64, uar=0.9)])
-    assert "ds-cnn, fold 1, seed 1" in str(caught.value)
+    assert "ds-cnn, speaker-folds, fold 1, seed 1" in str(caught.value)
     assert "\n" not in str(caught.value)
     with pytest.raises(AlreadyScored):  # a corpus that was left out before changes nothing
         append_scoring(path, [scoring(run_digest="d" * 64, corpus="tess")])
@@ -65,6 +67,7 @@ def test_whether_it_was_scored_can_be_asked_before(tmp_path):
     append_scoring(path, [scoring()])
     check_unscored(path, scoring().asked, scoring().run_digest)
     check_unscored(path, scoring(fold=3).asked, "d" * 64)
+    check_unscored(path, scoring(protocol="random").asked, "d" * 64)
     with pytest.raises(AlreadyScored, match="fold 1, seed 1, was scored already"):
         check_unscored(path, scoring().asked, "d" * 64)
 
@@ -79,8 +82,10 @@ def test_the_same_model_again_adds_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"recipe": "other"}, {"fold": 2}, {"seed": 7}, {"partition_digest": "e" * 64}]
-)
+    "change",
+    [{"recipe": "other"}, {"protocol": "random"}, {"fold": 2}, {"seed": 7},
+     {"partition_digest": "e" * 64}],
+)  # fmt: skip
 def test_another_question_may_be_asked(tmp_path, change):
     path = tmp_path / "scorings.csv"
     append_scoring(path, [scoring()])
@@ -91,7 +96,7 @@ def test_another_question_may_be_asked(tmp_path, change):
 @pytest.mark.parametrize(
     "change",
     [{"uar": math.nan}, {"uar": 1.2}, {"uar": -0.1}, {"fold": -1}, {"run_digest": "xyz"},
-     {"recipe": ""}, {"recipe": "a\nb"}, {"corpus": ""}],
+     {"recipe": ""}, {"recipe": "a\nb"}, {"protocol": ""}, {"corpus": ""}],
 )  # fmt: skip
 def test_an_unfit_row_is_refused_and_nothing_written(tmp_path, change):
     path = tmp_path / "scorings.csv"
@@ -105,7 +110,7 @@ def test_an_unfit_row_is_refused_and_nothing_written(tmp_path, change):
     [
         ("", "the first line is not"),
         ("recipe,fold\n", "the first line is not"),
-        (HEADER + "a,b\n", "scorings.csv:2: 2 fields instead of 13"),
+        (HEADER + "a,b\n", "scorings.csv:2: 2 fields instead of 14"),
         (HEADER + ",".join(["x"] * len(COLUMNS)) + "\n", "scorings.csv:2: fold 'x' is not"),
     ],
 )

@@ -19,9 +19,12 @@ from ser_edge_train.rows import format_rows, is_plain, read_rows, show
 
 PARTS = ("train", "validation", "test")
 COLUMNS = ("corpus", "stem", "speaker", "sex", "part", "label")
+COPY = "copy"
+"""A further column, there only if some row is not a recording itself."""
 PREFIX = "p_"
 
 REPAIR: Final = "write it anew with: ser-edge evaluate"
+_COPY = re.compile(r"[0-9]{1,6}")
 _PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e-?[0-9]{1,3})?")
 
 
@@ -44,6 +47,7 @@ class ClipRow:
         sex: "male", "female", or "" where it is not known.
         part: "train", "validation" or "test".
         label: The true class, as the model names it (after a recipe's merges).
+        copy: 0 for the recording itself, 1, 2, ... for an augmented copy of it.
     """
 
     corpus: str
@@ -52,6 +56,7 @@ class ClipRow:
     sex: str
     part: str
     label: str
+    copy: int = 0
 
     @property
     def key(self) -> Key:
@@ -62,6 +67,11 @@ class ClipRow:
     def speaker_key(self) -> Key:
         """The speaker's identity: (corpus, speaker)."""
         return self.corpus, self.speaker
+
+    @property
+    def copy_key(self) -> tuple[str, str, int]:
+        """What stands in a table once: corpus, stem and copy."""
+        return self.corpus, self.stem, self.copy
 
     def cells(self) -> list[str]:
         """The fields, in the order of :data:`COLUMNS`."""
@@ -97,12 +107,12 @@ class Predictions:
             raise ValueError(
                 f"{len(self.rows)} clips and {len(self.labels)} labels do not fit {values.shape}"
             )
-        seen: set[Key] = set()
+        seen: set[tuple[str, str, int]] = set()
         for row in self.rows:
             _check_row(row, self.labels)
-            if row.key in seen:
+            if row.copy_key in seen:
                 raise ValueError(f"{_name(row)} stands twice")
-            seen.add(row.key)
+            seen.add(row.copy_key)
         fair = np.isfinite(values).all(axis=1) & (values >= 0).all(axis=1)
         # 1e-3: probabilities that went through float16 or int8 still sum to about 1.
         fair &= np.isclose(values.sum(axis=1), 1.0, rtol=0, atol=1e-3)
@@ -118,6 +128,8 @@ class Predictions:
         labels: Sequence[str],
         probabilities: npt.ArrayLike,
         merge: Mapping[str, str] | None = None,
+        copies: Sequence[int] | None = None,
+        truth: Sequence[str] | None = None,
     ) -> Predictions:
         """The table for clips of a manifest.
 
@@ -127,12 +139,16 @@ class Predictions:
             labels: The model's classes.
             probabilities: (clips, classes).
             merge: Emotions that a recipe renames, as {"calm": "neutral"}.
+            copies: Which copy of each clip it is; None: the recordings themselves.
+            truth: The class of each clip; None: its emotion, after the merges.
 
         Raises:
             UnknownLabel: A clip's emotion, after the merges, is no class of the model.
             ValueError: As the class.
         """
-        renamed = dict(merge or {})
+        if truth is None:
+            renamed = dict(merge or {})
+            truth = [renamed.get(clip.emotion, clip.emotion) for clip in clips]
         rows = tuple(
             ClipRow(
                 clip.corpus,
@@ -140,9 +156,12 @@ class Predictions:
                 clip.speaker,
                 clip.sex,
                 part,
-                renamed.get(clip.emotion, clip.emotion),
+                label,
+                copy,
             )
-            for clip, part in zip(clips, parts, strict=True)
+            for clip, part, label, copy in zip(
+                clips, parts, truth, copies or [0] * len(clips), strict=True
+            )
         )
         return cls(tuple(labels), rows, np.asarray(probabilities, dtype=np.float64))
 
@@ -196,9 +215,13 @@ class Predictions:
 
     def to_csv(self) -> str:
         """The table as text; every number survives the way back exactly."""
-        header = [*COLUMNS, *(PREFIX + label for label in self.labels)]
+        copies = any(row.copy for row in self.rows)
+        header = [*COLUMNS, *[COPY] * copies, *(PREFIX + label for label in self.labels)]
         rows = zip(self.rows, self.probabilities.tolist(), strict=True)
-        return format_rows(header, ([*row.cells(), *map(repr, values)] for row, values in rows))
+        return format_rows(
+            header,
+            ([*row.cells(), *[str(row.copy)] * copies, *map(repr, values)] for row, values in rows),
+        )
 
     def write(self, path: str | PathLike[str]) -> None:
         """Writes :meth:`to_csv` to ``path``, whole or not at all."""
@@ -213,7 +236,8 @@ class Predictions:
         """
         lines = read_rows(path, PredictionsError, REPAIR)
         line, header = next(lines, (1, []))
-        classes = header[len(COLUMNS) :]
+        first = len(COLUMNS) + (header[len(COLUMNS) : len(COLUMNS) + 1] == [COPY])
+        classes = header[first:]
         named = all(name.startswith(PREFIX) and len(name) > len(PREFIX) for name in classes)
         if tuple(header[: len(COLUMNS)]) != COLUMNS or not classes or not named:
             fault = f"the first line is not {','.join(COLUMNS)},{PREFIX}LABEL,..."
@@ -224,8 +248,13 @@ class Predictions:
             if len(cells) != len(header):
                 fault = f"{len(cells)} fields instead of {len(header)}"
                 raise PredictionsError(path, line, fault, REPAIR)
-            rows.append(ClipRow(*cells[: len(COLUMNS)]))
-            values.append([_number(cell, path, line) for cell in cells[len(COLUMNS) :]])
+            copy = cells[len(COLUMNS)] if first > len(COLUMNS) else "0"
+            if not _COPY.fullmatch(copy):
+                fault = f"copy {quoted(copy)} is not a whole number"
+                raise PredictionsError(path, line, fault, REPAIR)
+            corpus, stem, speaker, sex, part, label = cells[: len(COLUMNS)]
+            rows.append(ClipRow(corpus, stem, speaker, sex, part, label, int(copy)))
+            values.append([_number(cell, path, line) for cell in cells[first:]])
         table = np.array(values, dtype=np.float64).reshape(len(rows), len(labels))
         try:
             return cls(labels, tuple(rows), table)
@@ -234,7 +263,7 @@ class Predictions:
 
 
 def _name(row: ClipRow) -> str:
-    return show(f"{row.corpus} {row.stem}")
+    return show(f"{row.corpus} {row.stem}" + (f" copy {row.copy}" if row.copy else ""))
 
 
 def _check_row(row: ClipRow, labels: tuple[str, ...]) -> None:

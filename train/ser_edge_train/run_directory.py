@@ -69,6 +69,11 @@ class RunDirectory:
             )
         return run
 
+    @property
+    def clean(self) -> RunDirectory:
+        """Where a protocol that leaks has the training that does not, if it was made."""
+        return RunDirectory(self.path / "clean")
+
     def __fspath__(self) -> str:
         return str(self.path)
 
@@ -98,7 +103,12 @@ class RunDirectory:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            there = sorted(entry.name for entry in self.path.iterdir() if entry != self._lock)
+            there = sorted(
+                entry.name
+                for entry in self.path.iterdir()
+                # What a killed process may have left of this very step.
+                if entry != self._lock and not entry.match(".recipe.toml.*.part")
+            )
         except OSError as fault:
             raise RunError(
                 self.path, f"cannot be used ({fault.strerror})", "name another folder"
@@ -111,8 +121,9 @@ class RunDirectory:
             raise RunError(
                 self.path, f"holds other things ({there[0]})", "name an empty or a new folder"
             )
-        self.checkpoints.mkdir()
+        # The recipe first: with it a run can be gone on with, whatever else is missing.
         write_text_atomically(self.recipe, recipe.to_toml())
+        self.checkpoints.mkdir()
 
     def check_resumable(self, recipe: Recipe) -> None:
         """Makes sure that ``recipe`` is the one the run began with.

@@ -2,7 +2,7 @@
 
 Whoever tries settings until the test part likes one of them has chosen on it, and
 its score is no longer honest. So a scoring is a row that stays, and the same
-recipe, fold, seed and partition cannot be scored again with another model.
+recipe, protocol, fold, seed and partition cannot be scored again with another model.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _SCORE = re.compile(r"[01]\.[0-9]{6}")
 _COUNT = re.compile(r"[0-9]{1,9}")
 
 
-Asked = tuple[str, int, int, str]
-"""Recipe, fold, seed and partition digest: what may be scored once."""
+Asked = tuple[str, str, int, int, str]
+"""Recipe, protocol, fold, seed and partition digest: what may be scored once."""
 
 
 class ScoringsError(RowError):
@@ -46,7 +46,8 @@ class Scoring:
 
     Attributes:
         recipe: Name of the recipe.
-        fold: Number of the fold; 0 where the protocol has none.
+        protocol: Name of its protocol.
+        fold: Number of the protocol's fold; 0 where it has none.
         seed: Of the training.
         run_digest: Hexadecimal digest that names the trained model.
         manifest_digest: Of the manifest.
@@ -61,6 +62,7 @@ class Scoring:
     """
 
     recipe: str
+    protocol: str
     fold: int
     seed: int
     run_digest: str
@@ -76,8 +78,8 @@ class Scoring:
 
     @property
     def asked(self) -> Asked:
-        """What may be scored once: recipe, fold, seed and partition."""
-        return self.recipe, self.fold, self.seed, self.partition_digest
+        """What may be scored once: recipe, protocol, fold, seed and partition."""
+        return self.recipe, self.protocol, self.fold, self.seed, self.partition_digest
 
     def cells(self) -> list[str]:
         """The fields as text, in the order of :data:`COLUMNS`."""
@@ -121,8 +123,9 @@ def check_unscored(path: str | PathLike[str], asked: Asked, run_digest: str) -> 
         if row.asked == asked and row.run_digest != run_digest:
             raise AlreadyScored(
                 path,
-                f"the test part of {row.recipe}, fold {row.fold}, seed {row.seed}, was scored "
-                f"already, with the model {row.run_digest[:12]}; a test part is scored once",
+                f"the test part of {row.recipe}, {row.protocol}, fold {row.fold}, seed {row.seed}, "
+                f"was scored already, with the model {row.run_digest[:12]}; a test part is scored "
+                "once",
                 "choose on the validation part, and score a recipe under a name of its own",
             )
 

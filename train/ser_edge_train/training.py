@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from ser_edge_runtime.errors import MissingExtra, SerEdgeError
 from ser_edge_runtime.files import write_text_atomically
 from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_train.checkpoint import Checkpoint, CheckpointError
+from ser_edge_train.errors import PartitionError
 from ser_edge_train.feature_store import FeatureStore
-from ser_edge_train.manifest import Clip, Manifest
+from ser_edge_train.manifest import Manifest
 from ser_edge_train.metrics import fit_temperature
-from ser_edge_train.partitions import Partition
-from ser_edge_train.plan import Plan, make_plan
+from ser_edge_train.partitions import FOLDS, PARTS, PROTOCOLS, Partition
+from ser_edge_train.plan import GIVEN, Plan, make_plan
 from ser_edge_train.predictions import Predictions, softmax
 from ser_edge_train.progress import Progress, Silence
 from ser_edge_train.recipes.schema import Recipe
@@ -43,17 +44,20 @@ class Trained:
 
     Attributes:
         run: Its directory.
-        clips: How many clips each part has.
-        left_out: How many clips were not used, by the reason: a fault of the
-            recording, or "label NAME" for an emotion that the recipe does not have.
+        clips: How many clips each part has, augmented copies counted where the
+            protocol divides them.
+        left_out: How many clips were not used, by the reason, as in a
+            :class:`~ser_edge_train.plan.Plan`.
         report: What ``report.json`` holds; None if no part may be scored, which is
             so without validation clips as long as the test part is not scored.
+        clean: The training beside it that does not leak, where the protocol does.
     """
 
     run: RunDirectory
     clips: Mapping[str, int]
     left_out: Mapping[str, int]
     report: Mapping[str, Any] | None
+    clean: Trained | None = None
 
 
 def train(
@@ -66,11 +70,18 @@ def train(
     processes: int | None = None,
     progress: Progress | None = None,
     score_test: bool = False,
+    partition: Partition | None = None,
+    allow_leaks: bool = False,
+    clean: bool = True,
+    clean_progress: Progress | None = None,
 ) -> Trained:
     """Trains as a recipe says, and writes everything that a run directory holds.
 
     The normaliser is fitted on training clips, the epoch and the temperature are
     chosen on validation clips. Test clips are not looked at unless asked for.
+
+    Where the protocol leaks by definition, the same recipe is trained once more with
+    ``speaker-folds``, in the run's folder ``clean``, and the report has both scores.
 
     Args:
         recipe: The recipe.
@@ -83,6 +94,11 @@ def train(
         processes: Worker processes of the front end; None takes as many as cores.
         progress: Told what happens.
         score_test: Predicts and reports the test part too. Once, when all is chosen.
+        partition: Divides the clips instead of the recipe's protocol, which becomes
+            "given"; a run that began so keeps it.
+        allow_leaks: Trains on a partition that leaks, too; the report says so.
+        clean: Whether a leaky protocol's scores get clean ones beside them.
+        clean_progress: Told of that second training; None: ``progress`` is.
 
     Returns:
         What came of it.
@@ -90,24 +106,35 @@ def train(
     Raises:
         TrainingInterrupted: Ctrl-C; says how to go on.
         RunError: The folder cannot be used for this; ``RunBusy`` if another training has it.
-        RecipeError: The recipe names an unknown protocol.
+        RecipeError: The recipe's protocol is "given", and no partition is.
+        LeakyPartition: The partition leaks what its protocol rules out.
+        PartitionError: These clips cannot be divided so.
         NothingToTrain: No clip of the manifest is of use to the recipe.
         MissingExtra: Keras or TensorFlow is not installed.
         SerEdgeError: Recordings, checkpoint or fit; says which and what to do.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory(run)
     tell = progress or Silence()
-    plan = make_plan(recipe, manifest)
+    if partition is not None:
+        recipe = recipe.with_changes(protocol=GIVEN)
+    elif recipe.protocol.name == GIVEN and resume and run.partition.is_file():
+        partition = Partition.read(run.partition)
+    plan = make_plan(recipe, manifest, partition, allow_leaks=allow_leaks)
+    recipe = plan.recipe
+    twin = clean_recipe(recipe) if clean else None
+    if twin is not None:
+        _check_clean(twin, manifest)
     if resume:
         run.check_resumable(recipe)
     else:
         run.create(recipe)
+    how: dict[str, Any] = {"processes": processes, "score_test": score_test}
     with run.lock():
         try:
             _keep_or_compare(run, plan)
             for line in plan.notes():
                 tell.note(line)
-            return _train(plan, run, Path(store_root), resume, processes, tell, score_test)
+            trained = _train(plan, run, Path(store_root), resume, tell=tell, **how)
         except KeyboardInterrupt:
             raise TrainingInterrupted(
                 f"{run.path}: stopped, {_kept(run, recipe)}; go on with the same command "
@@ -115,6 +142,49 @@ def train(
             ) from None
         finally:
             run.clear_scratch()
+        if twin is None:
+            return trained
+        tell.note(f"the clean figure: {twin.name} with {twin.protocol.name}, in {run.clean.path}")
+        beside = train(
+            twin,
+            manifest,
+            run.clean,
+            store_root=store_root,
+            resume=run.clean.recipe.is_file(),
+            progress=clean_progress or tell,
+            **how,
+        )
+        return _side_by_side(trained, beside)
+
+
+def clean_recipe(recipe: Recipe) -> Recipe | None:
+    """The recipe with ``speaker-folds`` in place of a protocol that leaks; None if it does not.
+
+    The fold keeps its number; beyond five they count from 1 again.
+    """
+    protocol = PROTOCOLS.get(recipe.protocol.name)
+    if protocol is None or not protocol.leaky:
+        return None
+    fold = (recipe.protocol.fold - 1) % len(FOLDS) + 1
+    return recipe.with_changes(protocol="speaker-folds", fold=fold)
+
+
+def _check_clean(twin: Recipe, manifest: Manifest) -> None:
+    try:
+        make_plan(twin, manifest)
+    except PartitionError as fault:
+        raise PartitionError(
+            f"the clean figure beside a leaky one: {fault}; or do without it: --no-clean"
+        ) from None
+
+
+def _side_by_side(trained: Trained, clean: Trained) -> Trained:
+    """Writes the clean scores into the report of the leaky training."""
+    report = trained.report
+    if report is not None and clean.report is not None:
+        beside = {name: clean.report[name] for name in ("protocol", "scores")}
+        report = write_report(trained.run, clean=beside)
+    return replace(trained, report=report, clean=clean)
 
 
 def _keep_or_compare(run: RunDirectory, plan: Plan) -> None:
@@ -138,18 +208,16 @@ def _train(
     run: RunDirectory,
     store_root: Path,
     resume: bool,
+    *,
     processes: int | None,
     tell: Progress,
     score_test: bool,
 ) -> Trained:
     fitting = _import_fitting()
-    waveform = plan.recipe.augmentation.waveform
-    store = FeatureStore(store_root, plan.recipe.spec, waveform, plan.recipe.seed)
-    clips = {part: plan.clips(part) for part in ("train", "validation", "test")}
-    looked_at = [part for part in clips if part != "test" or score_test]
-    rows = {part: [(clip, 0) for clip in clips[part]] for part in looked_at}
-    if waveform is not None:
-        rows["train"] = with_copies(clips["train"], waveform.copies)
+    recipe = plan.recipe
+    store = FeatureStore(store_root, recipe.spec, recipe.augmentation.waveform, recipe.seed)
+    looked_at = [part for part in PARTS if part != "test" or score_test]
+    rows = {part: plan.utterances(part) for part in looked_at}
 
     def features_of(part: str) -> npt.NDArray[Any]:
         return store.matrix(
@@ -166,16 +234,13 @@ def _train(
         features["train"][start : start + ROWS] for start in range(0, len(rows["train"]), ROWS)
     )
     write_text_atomically(run.normaliser, normaliser.to_json() + "\n")
-    # How many copies stand behind each utterance of a part, for an epoch to choose from.
-    behind = dict.fromkeys(looked_at, 0)
-    if waveform is not None and waveform.use == "one":
-        behind["train"] = waveform.copies
-    parts = {
-        part: plan.part([clip for clip, _ in rows[part][:: count + 1]], features[part], count)
-        for part, count in behind.items()
-    }
+    parts = {}
+    for part in looked_at:
+        choices = plan.choices(part)
+        clips = [clip for clip, _ in rows[part][:: choices + 1]]
+        parts[part] = plan.part(clips, features[part], choices)
     fitted = fitting.fit(
-        plan.recipe,
+        recipe,
         parts["train"],
         parts["validation"],
         normaliser,
@@ -183,7 +248,7 @@ def _train(
         resume=resume,
         progress=tell,
     )
-    scored = [part for part in looked_at if part != "train" and clips[part]]
+    scored = [part for part in looked_at if part != "train" and rows[part]]
     logits = {part: fitting.predict(run.model, parts[part].features, normaliser) for part in scored}
     temperature = 1.0
     if "validation" in scored:
@@ -192,24 +257,20 @@ def _train(
         temperature = round(found, TEMPERATURE_DIGITS)
     report = None
     if scored:
-        names = [part for part in scored for _ in clips[part]]
+        answered = [(part, clip, copy) for part in scored for clip, copy in rows[part]]
         Predictions.of_clips(
-            [clip for part in scored for clip in clips[part]],
-            names,
-            plan.recipe.labels,
+            [clip for _, clip, _ in answered],
+            [part for part, _, _ in answered],
+            recipe.labels,
             softmax(np.concatenate([logits[part] for part in scored]), temperature),
-            plan.recipe.merge,
+            copies=[copy for _, _, copy in answered],
+            truth=[plan.label_of(clip) for _, clip, _ in answered],
         ).write(run.predictions)
         report = write_report(run, temperature=temperature, parameters=fitted.parameters)
     else:
         tell.note("no validation clips: no report until the test part is scored (--score-test)")
-    counts = {part: len(members) for part, members in clips.items()}
+    counts = {part: len(plan.partition.copies(plan.manifest, part)) for part in PARTS}
     return Trained(run, counts, plan.left_out, report)
-
-
-def with_copies(clips: Sequence[Clip], copies: int) -> list[tuple[Clip, int]]:
-    """Every clip, as copy 0, with its changed copies behind it."""
-    return [(clip, copy) for clip in clips for copy in range(copies + 1)]
 
 
 def _step(tell: Progress, stage: str) -> Callable[[int, int], None]:

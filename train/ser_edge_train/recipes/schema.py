@@ -14,6 +14,17 @@ from ser_edge_runtime.errors import FileError, SpecError
 from ser_edge_runtime.front_end.spec import FrontEndSpec
 from ser_edge_train.networks.parameters import NETWORKS, Parameters
 from ser_edge_train.recipes.augmentation import Augmentation
+from ser_edge_train.recipes.protocol import (
+    PROTOCOL_NAMES,
+    AugmentThenSplit,
+    CrossCorpus,
+    Given,
+    LeaveOneSpeakerOut,
+    Protocol,
+    Random,
+)
+from ser_edge_train.recipes.published import Published
+from ser_edge_train.recipes.speaker import SpeakerEmbedding
 from ser_edge_train.recipes.table import Table
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -102,6 +113,8 @@ class Fit(Table):
         class_weights: Weight of a training utterance by the count n of its class:
             "balanced" 1/n, "sqrt" 1/sqrt(n), scaled to a mean of 1; or "none".
         corpus_weights: A further factor for the utterances of a corpus; missing ones have 1.
+        corpus_repeats: How often an epoch shows the training utterances of a corpus; missing
+            ones once. 2.5 is twice all and once half of them, drawn anew in every epoch.
         monitor: The validation score that chooses the epoch whose weights are kept.
         early_stopping: See :class:`EarlyStopping`; left out: never.
         reduce_learning_rate: See :class:`ReduceLearningRate`; left out: never.
@@ -114,6 +127,7 @@ class Fit(Table):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: Literal["balanced", "sqrt", "none"] = "balanced"
     corpus_weights: dict[str, Annotated[float, Field(gt=0, le=1000)]] = Field(default_factory=dict)
+    corpus_repeats: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict)
     monitor: Literal["val_uar", "val_loss"] = "val_uar"
     early_stopping: EarlyStopping | None = None
     reduce_learning_rate: ReduceLearningRate | None = None
@@ -129,13 +143,6 @@ class Fit(Table):
         return self
 
 
-class Protocol(Table):
-    """Which clips train, validate and test: a protocol of ``partitions`` and its fold."""
-
-    name: Name
-    fold: Annotated[int, Field(ge=1, le=1000)] = 1
-
-
 class Recipe(Table):
     """A whole training, as a TOML file says it. Immutable; threads may share it.
 
@@ -143,28 +150,38 @@ class Recipe(Table):
         name: Its name, as a file name without the suffix.
         summary: One line for lists.
         corpora: Which of a manifest's corpora are used; empty means all.
-        labels: The classes, in the order of the network's outputs.
+        sex: "mixed", or the one sex whose speakers alone train and are scored.
+        target: "speaker" makes the training speakers the classes; left out: emotions are.
+        labels: The classes, in the order of the network's outputs. Those of target
+            "speaker" are left out, and filled in when the training begins.
         merge: Emotions that count as another label, as calm = "neutral".
         seed: Of the weights, the order, the augmentation and seeded protocols.
-        protocol: See :class:`Protocol`.
+        protocol: Its name, fold and options; see :mod:`ser_edge_train.recipes.protocol`.
         front_end: Fields of a FrontEndSpec, all of them once the recipe is read. TOML
             has no null: "none" stands for it.
         network: The name and the parameters of a network.
+        speaker_embedding: See :class:`~ser_edge_train.recipes.speaker.SpeakerEmbedding`;
+            left out: none.
         augmentation: See :class:`Augmentation`.
         fit: See :class:`Fit`.
+        published: Figures that others printed for such a system; left out: none.
     """
 
     name: Name
     summary: Annotated[str, Field(max_length=400)] = ""
     corpora: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    labels: Annotated[tuple[Label, ...], Field(strict=False, min_length=2, max_length=1000)]
+    sex: Literal["mixed", "female", "male"] = "mixed"
+    target: Literal["speaker"] | None = None
+    labels: Annotated[tuple[Label, ...], Field(strict=False, max_length=10_000)] = ()
     merge: dict[str, Label] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    protocol: Protocol
+    protocol: Annotated[Protocol, Field(discriminator="name")]
     front_end: dict[str, Any]
     network: Annotated[Parameters, Field(discriminator="name")]
+    speaker_embedding: SpeakerEmbedding | None = None
     augmentation: Augmentation = Augmentation()
     fit: Fit
+    published: Annotated[tuple[Published, ...], Field(strict=False)] | None = None
 
     @field_validator("front_end", mode="before")
     @classmethod
@@ -178,6 +195,8 @@ class Recipe(Table):
 
     @model_validator(mode="after")
     def _labels_agree(self) -> Recipe:
+        if self.target is None and len(self.labels) < 2:
+            raise ValueError("labels: at least two are needed")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels: one stands twice")
         if len(set(self.corpora)) != len(self.corpora):
@@ -187,6 +206,38 @@ class Recipe(Table):
                 raise ValueError(f"merge.{emotion}: {label!r} is not among labels")
             if emotion in self.labels:
                 raise ValueError(f"merge.{emotion}: {emotion!r} is a label itself")
+        return self
+
+    @model_validator(mode="after")
+    def _speakers_fit(self) -> Recipe:
+        if self.target == "speaker":
+            if self.network.name != "tdnn":
+                raise ValueError("target: 'speaker' needs network.name = 'tdnn'")
+            if isinstance(self.protocol, Random | AugmentThenSplit | Given):
+                raise ValueError("target: 'speaker' needs a protocol that keeps speakers apart")
+            if self.merge:
+                raise ValueError("merge: there are no emotions with target = 'speaker'")
+            if self.speaker_embedding is not None:
+                raise ValueError("speaker_embedding: target = 'speaker' makes one, and takes none")
+        if self.speaker_embedding is not None and len(self.spec.output_shape) == 1:
+            raise ValueError("speaker_embedding: needs front_end.layout = 'sequence'")
+        return self
+
+    @model_validator(mode="after")
+    def _protocol_fits(self) -> Recipe:
+        protocol, corpora = self.protocol, self.corpora
+        named: tuple[str, ...] = ()
+        if isinstance(protocol, CrossCorpus):
+            named = protocol.test_corpora
+            if corpora and not set(corpora) - set(named):
+                raise ValueError("protocol.test_corpora: no corpus is left to train on")
+        elif isinstance(protocol, LeaveOneSpeakerOut) and protocol.corpus:
+            named = (protocol.corpus,)
+        for corpus in named:
+            if corpora and corpus not in corpora:
+                raise ValueError(f"protocol: {corpus!r} is not among corpora")
+        if isinstance(protocol, AugmentThenSplit) and self.augmentation.waveform is None:
+            raise ValueError("protocol: augment-then-split needs a table augmentation.waveform")
         return self
 
     @model_validator(mode="after")
@@ -236,19 +287,54 @@ class Recipe(Table):
         """The recipe as resolved, every default written out; equal recipes give equal text."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
+    @property
+    def partition_seed(self) -> int:
+        """The seed of the protocol: its own, or else the recipe's."""
+        return self.seed if self.protocol.seed is None else self.protocol.seed
+
+    def resolved(
+        self, *, labels: tuple[str, ...] | None = None, network_sha256: str | None = None
+    ) -> Recipe:
+        """A copy with what a training found out: its speakers, its embedding's digest."""
+        changes: dict[str, Any] = {} if labels is None else {"labels": labels}
+        if network_sha256 is not None and self.speaker_embedding is not None:
+            found = {"network_sha256": network_sha256}
+            changes["speaker_embedding"] = self.speaker_embedding.model_copy(update=found)
+        return self.model_copy(update=changes)
+
     def with_changes(
-        self, *, fold: int | None = None, seed: int | None = None, epochs: int | None = None
+        self,
+        *,
+        fold: int | None = None,
+        seed: int | None = None,
+        epochs: int | None = None,
+        sex: str | None = None,
+        protocol: str | None = None,
+        **options: Any,
     ) -> Recipe:
         """A copy with what is not None changed, checked like a file.
+
+        Args:
+            fold: Of the protocol.
+            seed: The recipe's own.
+            epochs: The most of the fit.
+            sex: Whose speakers are used.
+            protocol: Name of another protocol; the options, the fold and the seed that
+                belong to the recipe's own go with it.
+            **options: Of the protocol.
 
         Raises:
             RecipeError: A value is out of range.
         """
         values = self.model_dump(mode="json", exclude_none=True)
+        if protocol not in (None, self.protocol.name):
+            values["protocol"] = {"name": protocol}
         for table, key, value in (
             (values["protocol"], "fold", fold),
             (values, "seed", seed),
+            (values, "sex", sex),
             (values["fit"], "epochs", epochs),
+            *((values["protocol"], key, value) for key, value in options.items()),
         ):
             if value is not None:
                 table[key] = value
@@ -287,13 +373,14 @@ def recipe_from_dict(values: dict[str, Any], name: str | PathLike[str]) -> Recip
 def _one_line(faults: ValidationError, name: str | PathLike[str]) -> RecipeError:
     fault = faults.errors()[0]
     where = [str(part) for part in fault["loc"]]
-    if where[:1] == ["network"] and len(where) > 1:
+    if where[:1] in (["network"], ["protocol"]) and len(where) > 1:
         del where[1]  # pydantic names the variant it chose, which no file has
     field = ".".join(where) + ": " if where else ""
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"].startswith("union_tag"):
         given = fault["input"].get("name") if isinstance(fault["input"], dict) else None
-        field, message = "network.name: ", f"{given!r} is none of {', '.join(sorted(NETWORKS))}"
+        names = PROTOCOL_NAMES if where[0] == "protocol" else NETWORKS
+        field, message = f"{where[0]}.name: ", f"{given!r} is none of {', '.join(sorted(names))}"
     elif fault["type"] == "extra_forbidden":
         message = "no such field"
     elif fault["type"] == "missing":

@@ -8,14 +8,15 @@ import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from itertools import combinations
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
 from ser_edge_runtime.errors import FileError
 from ser_edge_runtime.front_end import FrontEndSpec
-from ser_edge_train.evaluation import allowed_classes, score, worst_mistakes
+from ser_edge_train.classes import allowed_of
+from ser_edge_train.evaluation import score, worst_mistakes
+from ser_edge_train.leaks import find_leaks, forbidden
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.partitions import PARTS, Partition
 from ser_edge_train.predictions import Predictions
@@ -61,7 +62,7 @@ def build_report(
         raise ReportError(
             run.report_json, "is missing, and with it the model's temperature", REPAIR
         )
-    allowed = allowed_classes(manifest, recipe.labels, recipe.merge)
+    allowed = allowed_of(recipe, manifest)
     _check(run, recipe, manifest, partition, predictions)
     parts = {part: predictions.of_part(part) for part in predictions.parts}
     report = {
@@ -73,6 +74,7 @@ def build_report(
             "corpora": list(recipe.corpora) or sorted({row.corpus for row in partition.rows}),
             "labels": list(recipe.labels),
             "merge": dict(sorted(recipe.merge.items())),
+            "sex": recipe.sex,
             "allowed": {corpus: list(classes) for corpus, classes in allowed.items()},
         },
         "digests": {
@@ -143,18 +145,19 @@ def _protocol(
         speakers[row.part].add(clip.speaker_key)
         clips[row.part] += 1
         unnamed += not clip.speaker_known
-    found = []
-    for one, other in combinations(PARTS, 2):
-        shared = len(speakers[one] & speakers[other])
-        if shared:
-            found.append(f"{shared} speaker{'s'[: shared > 1]} in both {one} and {other}")
+    found = find_leaks(manifest, partition)
+    faults = forbidden(found, recipe.protocol.name)
+    if recipe.target == "speaker":
+        # To know a speaker again, other utterances of theirs must have been heard.
+        faults = tuple(leak for leak in faults if leak.kind != "speaker")
+    others = [leak for leak in found if leak not in faults]
     return {
         "name": recipe.protocol.name,
         "fold": recipe.protocol.fold,
-        "speaker_disjoint": not found and not unnamed,
+        "speaker_disjoint": not unnamed and not any(leak.kind == "speaker" for leak in found),
         "unnamed_speakers": unnamed,
-        "leaky": bool(found or leaks),
-        "leaks": [*found, *leaks],
+        "leaky": bool(faults or leaks),
+        "leaks": [*(leak.text for leak in faults), *leaks, *(leak.text for leak in others)],
         "parts": {
             part: {"clips": clips[part], "speakers": len(speakers[part])}
             for part in PARTS
@@ -171,21 +174,20 @@ def _check(
     predictions: Predictions,
 ) -> None:
     """Makes sure that the files of a run belong together."""
-    parts = {(row.corpus, row.stem): row.part for row in partition.rows}
-    for key in parts:
-        if key not in manifest.by_key:
-            name = " ".join(key)
-            raise ReportError(run.partition, f"{name} is not in the run's manifest", REPAIR)
+    parts = {row.copy_key: row.part for row in partition.rows}
+    for row in partition.rows:
+        if row.key not in manifest.by_key:
+            raise ReportError(run.partition, f"{row.name} is not in the run's manifest", REPAIR)
     repair = "write it anew with: ser-edge evaluate RUN"
     if predictions.labels != recipe.labels:
         raise ReportError(run.predictions, "its labels are not the recipe's", repair)
     if not len(predictions):
         raise ReportError(run.predictions, "holds no clip", repair)
-    for row in predictions:
-        if parts.get(row.key) != row.part:
-            name = " ".join(row.key)
+    for answer in predictions:
+        if parts.get(answer.copy_key) != answer.part:
+            name = " ".join(answer.key)
             raise ReportError(
-                run.predictions, f"{name} is not in the part {row.part} of the run", repair
+                run.predictions, f"{name} is not in the part {answer.part} of the run", repair
             )
 
 
