@@ -12,6 +12,7 @@ from ser_edge_runtime.audio import audio_digest, load_audio
 from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_train import fitting
 from ser_edge_train.dataset import Part, PlainBatches, TrainingBatches
+from ser_edge_train.errors import NoNoise
 from ser_edge_train.feature_store import FeatureStore
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.recipes import Recipe
@@ -214,3 +215,11 @@ def test_a_training_with_copies_ends_and_is_the_same_again(manifest, store, tmp_
     assert runs[0].run.model.read_bytes() == runs[1].run.model.read_bytes()
     assert runs[0].clips == {"train": 9, "validation": 3, "test": 3}
     assert runs[0].report == runs[1].report
+
+
+def test_a_missing_folder_of_noise_leaves_no_folder(manifest, store, tmp_path):
+    noise = {"copies": 1, "recorded_noise": {"folder": str(tmp_path / "absent")}}
+    recipe = toy_recipe(augmentation__waveform=noise)
+    with pytest.raises(NoNoise, match="is no folder of recorded noise"):
+        train(recipe, manifest, tmp_path / "run", store_root=store, processes=1)
+    assert not (tmp_path / "run").exists()

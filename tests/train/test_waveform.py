@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ser_edge_runtime.audio import load_audio
 from ser_edge_runtime.errors import MissingExtra
+from ser_edge_runtime.resampling import resample
 from ser_edge_train.augmentation import waveform
 from ser_edge_train.augmentation.waveform import Copies
 from ser_edge_train.errors import NoNoise
@@ -263,3 +265,26 @@ def test_without_the_library_the_extra_is_named_at_once(monkeypatch):
 def test_a_missing_folder_of_noise_is_told_before_any_work(tmp_path: Path):
     with pytest.raises(NoNoise, match="no folder of recorded noise"):
         Copies(only(recorded_noise={"folder": str(tmp_path / "absent")}), 1)
+
+
+# --- real recordings ------------------------------------------------------------------------
+
+
+def test_real_recordings_survive_every_effect(corpora: Path):
+    """One of each corpus, the quietest of RAVDESS and a clipped one among them."""
+    names = (
+        "savee/DC/a01.flac",
+        "tess/OAF_angry/OAF_bar_angry.opus",
+        "ravdess/Actor_20/03-01-02-02-02-02-20.flac",
+        "originals/OAF_pad_ps.wav",
+    )
+    every = {name: {} for name in EFFECTS if name != "recorded_noise"}
+    for name in names:
+        samples, rate = load_audio(next(corpora.rglob(Path(name).name)))
+        samples = resample(samples, rate, RATE)
+        for what in (only(**every), *(only(**{effect: {}}) for effect in every)):
+            made = Copies(what, 1).make(samples, RATE, AUDIO, 1)
+            assert np.isfinite(made).all()
+            assert 0 < np.abs(made).max() <= max(1.0, np.abs(samples).max()) + 1e-6
+            assert not np.array_equal(made, samples)
+            assert len(made) == pytest.approx(len(samples), rel=0.4)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,6 +123,8 @@ def train(
     twin = clean_recipe(recipe) if clean else None
     if twin is not None:
         _check_clean(twin, manifest)
+    # Before anything is written: a folder of noise may be missing.
+    store = FeatureStore(store_root, recipe.spec, recipe.augmentation.waveform, recipe.seed)
     if resume:
         run.check_resumable(recipe)
     else:
@@ -134,7 +135,7 @@ def train(
             _keep_or_compare(run, plan)
             for line in plan.notes():
                 tell.note(line)
-            trained = _train(plan, run, Path(store_root), resume, tell=tell, **how)
+            trained = _train(plan, run, store, resume, tell=tell, **how)
         except KeyboardInterrupt:
             raise TrainingInterrupted(
                 f"{run.path}: stopped, {_kept(run, recipe)}; go on with the same command "
@@ -206,7 +207,7 @@ def _keep_or_compare(run: RunDirectory, plan: Plan) -> None:
 def _train(
     plan: Plan,
     run: RunDirectory,
-    store_root: Path,
+    store: FeatureStore,
     resume: bool,
     *,
     processes: int | None,
@@ -215,7 +216,6 @@ def _train(
 ) -> Trained:
     fitting = _import_fitting()
     recipe = plan.recipe
-    store = FeatureStore(store_root, recipe.spec, recipe.augmentation.waveform, recipe.seed)
     looked_at = [part for part in PARTS if part != "test" or score_test]
     rows = {part: plan.utterances(part) for part in looked_at}
 
