@@ -142,7 +142,8 @@ def worst_mistakes(
         count: At most so many.
 
     Returns:
-        For each ``corpus``, ``stem``, ``speaker``, ``label``, ``answer``,
+        For each ``corpus``, ``stem``, ``copy`` (only of an augmented one),
+        ``speaker``, ``label``, ``answer``,
         ``confidence`` (the answer's share among the classes that the corpus has) and
         ``truth`` (the true class's share).
 
@@ -164,6 +165,7 @@ def worst_mistakes(
             {
                 "corpus": row.corpus,
                 "stem": row.stem,
+                **({"copy": row.copy} if row.copy else {}),
                 "speaker": row.speaker,
                 "label": row.label,
                 "answer": predictions.labels[answered.answers[place]],
