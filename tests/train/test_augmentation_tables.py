@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -14,6 +16,7 @@ from ser_edge_train.recipes.augmentation import EFFECTS, Augmentation, Effect, W
 
 from .toys import toy_recipe
 
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
 copies = 2
 use = "one"
@@ -163,6 +166,35 @@ def test_nothing_is_augmented_unless_asked():
     assert Augmentation() == Augmentation(time_shift=0)
     assert Augmentation().waveform is None
     assert Augmentation().gain_db is None
+
+
+def documented() -> dict[str, Any]:
+    """The example of the page."""
+    page = (ROOT / "docs" / "augmentation.md").read_text(encoding="utf-8")
+    block = page.partition("```toml\n")[2].partition("```")[0]
+    return tomllib.loads(block)["augmentation"]
+
+
+def test_the_page_shows_every_field():
+    example = documented()
+    assert set(example) == set(Augmentation.model_fields)
+    assert set(example["waveform"]) == set(Waveform.model_fields)
+    for name in EFFECTS:
+        shown = example["waveform"][name]
+        kind = type(getattr(Waveform.model_validate(example["waveform"]), name))
+        assert set(shown) == set(kind.model_fields)
+
+
+def test_the_pages_ranges_are_the_defaults():
+    example = Waveform.model_validate(documented()["waveform"])
+    for name, effect in example.effects.items():
+        for field, about in type(effect).model_fields.items():
+            if field not in ("probability", "folder"):
+                assert getattr(effect, field) == about.default, (name, field)
+
+
+def test_the_page_names_effects_in_their_order():
+    assert list(documented()["waveform"])[2:] == list(EFFECTS)
 
 
 def test_reading_tables_loads_no_library():
