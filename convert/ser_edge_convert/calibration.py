@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -65,6 +65,7 @@ def choose(
     *,
     labels: Collection[str] | None = None,
     merge: Mapping[str, str] | None = None,
+    label_of: Callable[[Clip], str] | None = None,
 ) -> Calibration:
     """Chooses clips of training speakers, as evenly as they allow.
 
@@ -79,6 +80,7 @@ def choose(
         seed: Another seed gives another choice.
         labels: Classes to choose from; None means all that occur.
         merge: Emotions that the recipe renames, as {"calm": "neutral"}.
+        label_of: Names a clip's class; None: its emotion, after the merges.
 
     Raises:
         CalibrationError: ``size`` is under 1, or the training part is empty.
@@ -86,10 +88,11 @@ def choose(
     if size < 1:
         raise CalibrationError(f"a calibration on {size} clips is none; choose 1 or more")
     renamed = merge or {}
+    class_of = label_of or (lambda clip: renamed.get(clip.emotion, clip.emotion))
     training = partition.part("train")
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in manifest.usable:
-        name = renamed.get(clip.emotion, clip.emotion)
+        name = class_of(clip)
         if clip.key in training and (labels is None or name in labels):
             groups[name].append(clip)
     if not groups:
@@ -99,7 +102,7 @@ def choose(
         )
     turns = _take_turns([_clips_of_class(groups[name], seed, name) for name in sorted(groups)])
     chosen = [clip for clip, _ in zip(turns, range(size), strict=False)]
-    classes = tuple(renamed.get(clip.emotion, clip.emotion) for clip in chosen)
+    classes = tuple(class_of(clip) for clip in chosen)
     return Calibration(tuple(chosen), classes, seed)
 
 

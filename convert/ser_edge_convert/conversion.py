@@ -269,7 +269,7 @@ def _attempt(
             calibration_size,
             calibration_seed,
             labels=inputs.recipe.labels,
-            merge=inputs.recipe.merge,
+            label_of=inputs.label_of,
         )
         inputs.write_features(
             store, calibration.clips, desk.calibration, tell, "calibration features"

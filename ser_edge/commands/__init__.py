@@ -19,4 +19,5 @@ COMMANDS = {
     "pool": "Pool the folds and seeds of a recipe into one report.",
     "convert": "Convert a run into a model file and measure what was lost.",
     "explain": "Show which stretch of a recording decided.",
+    "speakers": "Measure a speaker embedding on speakers it has never heard.",
 }

@@ -36,6 +36,15 @@ KINDS: dict[str, dict[str, Any]] = {
                     "residual": True},
     },
     "cnn_lstm": {"network": {"name": "cnn_lstm", "filters": [4], "units": [4, 3]}},
+    "rnn": {"network": {"name": "rnn", "cell": "simple", "units": [4, 3]}},
+    "res_cnn1d": {
+        "network": {"name": "res_cnn1d", "stages": [{"channels": 4, "kernel": 3}],
+                    "spatial_dropout": 0.2},
+    },
+    "tdnn": {
+        "network": {"name": "tdnn", "layers": [{"channels": 4, "kernel": 3}], "embedding": 3,
+                    "hidden": 4},
+    },
     "cosine": {
         "fit__optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9},
         "fit__schedule": {"name": "cosine", "warmup_epochs": 1},

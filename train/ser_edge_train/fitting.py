@@ -26,6 +26,7 @@ from ser_edge_train.dataset import (
 )
 from ser_edge_train.networks import build
 from ser_edge_train.networks.files import load_network, save_network
+from ser_edge_train.networks.speaker_branch import SpeakerBranch, branch_of
 from ser_edge_train.objective import (
     MaskedCrossentropy,
     UnweightedAverageRecall,
@@ -106,7 +107,8 @@ def fit(
         raise FitError(f"{recipe.name}: no training utterance; see labels, corpora and protocol")
     keras.utils.set_random_seed(recipe.seed)
     _make_deterministic()
-    model = _build(recipe)
+    branch = branch_of(recipe, normaliser)
+    model = _build(recipe, branch)
     state = _State(recipe, model, run, len(validation) > 0)
     if resume and run.checkpoint.is_file():
         state.restore()
@@ -115,7 +117,7 @@ def fit(
     _write_history(run, state.history)
     # Seeded anew: the dropout layers' seeds are in the file too.
     keras.utils.set_random_seed(recipe.seed)
-    best = _build(recipe)
+    best = _build(recipe, branch)
     best.set_weights(state.best.weights)
     save_network(best, run.model)
     return Fitted(best.count_params(), len(state.history), state.best.epoch)
@@ -150,11 +152,12 @@ def predict(
     return np.concatenate([empty, *logits]).astype(np.float32)
 
 
-def _build(recipe: Recipe) -> Any:
+def _build(recipe: Recipe, branch: SpeakerBranch | None) -> Any:
     return build(
         recipe.network.name,
         recipe.spec.output_shape,
         len(recipe.labels),
+        speaker_branch=branch,
         **recipe.network_parameters,
     )
 

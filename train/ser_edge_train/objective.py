@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ser_edge_train.recipes.schema import Fit
+from ser_edge_train.recipes.fit import Fit
 
 # Finite, so that 0 * log p of a forbidden class is 0 and not NaN; far below any logit, so that
 # exp() of it is 0 in float32.
