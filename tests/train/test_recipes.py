@@ -295,6 +295,25 @@ def test_any_front_end_survives_toml(spec):
     assert parse_recipe(recipe.to_toml(), "recipe.toml").spec == spec
 
 
+def test_a_field_left_at_its_default_is_no_part_of_the_digest():
+    """So that a field which a later release adds leaves older runs the recipe they had."""
+    recipe = toy_recipe()
+    written_out = parse_recipe(recipe.to_toml(), "recipe.toml")
+    assert 'sex = "mixed"' in recipe.to_toml()
+    assert written_out.digest == toy_recipe(sex="mixed").digest == recipe.digest
+    assert toy_recipe(sex="female").digest != recipe.digest
+
+
+def test_networks_and_protocols_of_equal_tables_have_digests_of_their_own():
+    networks = {toy_recipe(network={"name": name}).digest for name in ("cnn1d", "cnn_lstm", "rnn")}
+    assert len(networks) == 3
+    protocols = {
+        toy_recipe(protocol={"name": name}).digest
+        for name in ("speaker-folds", "speaker-disjoint", "random")
+    }
+    assert len(protocols) == 3
+
+
 def test_a_recipe_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         toy_recipe().seed = 4  # type: ignore[misc]

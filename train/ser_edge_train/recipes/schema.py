@@ -175,8 +175,16 @@ class Recipe(Table):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of :meth:`to_toml`, in hex."""
-        return hashlib.sha256(self.to_toml().encode()).hexdigest()
+        """SHA-256, in hex, of all that differs from the defaults.
+
+        Not of :meth:`to_toml`: a field that a later release adds, left at its default,
+        would give every older run another recipe.
+        """
+        said = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        # Each network's and each protocol's name is its table's own default.
+        said["network"]["name"] = self.network.name
+        said["protocol"]["name"] = self.protocol.name
+        return hashlib.sha256(tomli_w.dumps(said).encode()).hexdigest()
 
     def to_toml(self) -> str:
         """The recipe as resolved, every default written out; equal recipes give equal text."""
