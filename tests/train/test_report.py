@@ -74,9 +74,11 @@ def test_the_origin_can_be_checked(finished):
     assert report["protocol"]["parts"]["test"]["clips"] == len(partition.part("test"))
     history = read_history(run.history)
     losses = [row["val_loss"] for row in history]
+    recipe = run.read_recipe()
     assert report["model"] == {
-        "network": "ds_cnn", "parameters": 95432, "temperature": 1.25, "features": [188, 64],
-        "epochs": 40, "best_epoch": losses.index(min(losses)) + 1, "monitor": "val_loss",
+        "network": recipe.network.name, "parameters": 95432, "temperature": 1.25,
+        "features": list(recipe.spec.output_shape), "epochs": 40,
+        "best_epoch": losses.index(min(losses)) + 1, "monitor": "val_loss",
     }  # fmt: skip
 
 
