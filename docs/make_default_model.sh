@@ -2,7 +2,7 @@
 # Makes the model that ships, its scores and the pages that show them:
 #   docs/make_default_model.sh CORPORA [WORK] [--score-test]
 # CORPORA holds ravdess, crema-d, tess and savee; WORK, by default runs/, takes the manifest, the
-# run and the features (0.6 GB). A run that was stopped is gone on with. With --score-test the test
+# run and the features (6 GB while it trains). A run that was stopped is gone on with. With --score-test the test
 # speakers are scored, once: docs/test-scorings.csv refuses a second network of the same recipe.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -111,6 +111,9 @@ def test_the_default_models_recipe_is_what_its_card_says():
     assert spec.feature_count == 64
     assert recipe.augmentation.spec_augment is not None
     assert recipe.augmentation.mixup is not None
+    assert recipe.augmentation.waveform is not None
+    assert list(recipe.augmentation.waveform.effects) == ["speed"]
+    assert (recipe.protocol.name, recipe.protocol.fold) == ("speaker-folds", 1)
 
 
 def test_reading_recipes_imports_no_keras():
