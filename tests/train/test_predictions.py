@@ -68,6 +68,28 @@ def test_the_file_reads_as_people_expect(tmp_path):
     )
 
 
+def test_copies_have_a_column_only_if_there_are_some(tmp_path):
+    rows = (row(0), row(0, copy=2), row(1))
+    before = Predictions(LABELS, rows, softmax(np.zeros((3, 3))))
+    before.write(tmp_path / "p.csv")
+    lines = (tmp_path / "p.csv").read_text().splitlines()
+    assert lines[0] == "corpus,stem,speaker,sex,part,label,copy,p_angry,p_happy,p_sad"
+    assert [line.split(",")[6] for line in lines[1:]] == ["0", "2", "0"]
+    assert Predictions.read(tmp_path / "p.csv") == before
+    assert ",copy," not in before.where([True, False, True]).to_csv()
+    with pytest.raises(ValueError, match="ravdess c0 copy 2 stands twice"):
+        Predictions(LABELS, (row(0, copy=2),) * 2, softmax(np.zeros((2, 3))))
+
+
+@pytest.mark.parametrize("copy", ["", "-1", "1.0", "x", "12345678"])
+def test_a_copy_that_is_no_number_is_refused(tmp_path, copy):
+    (tmp_path / "p.csv").write_text(
+        f"corpus,stem,speaker,sex,part,label,copy,p_a\nx,y,z,,test,a,{copy},1.0\n"
+    )
+    with pytest.raises(PredictionsError, match=rf"p\.csv:2: copy '{copy}' is not a whole number"):
+        Predictions.read(tmp_path / "p.csv")
+
+
 def test_an_empty_table_survives(tmp_path):
     table(0).write(tmp_path / "p.csv")
     empty = Predictions.read(tmp_path / "p.csv")

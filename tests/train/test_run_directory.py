@@ -89,6 +89,22 @@ def test_an_empty_folder_will_do(run):
     assert run.recipe.is_file()
 
 
+def test_what_a_kill_left_of_the_beginning_is_in_nobodys_way(run):
+    run.path.mkdir(parents=True)
+    (run.path / ".recipe.toml.4711.part").write_text("name =")
+    run.create(toy_recipe())
+    with run.lock():
+        assert [entry.name for entry in run.path.glob(".recipe*")] == []
+
+
+def test_the_clean_training_beside_a_leaky_one_is_a_run_of_its_own(begun):
+    assert begun.clean.path == begun.path / "clean"
+    assert not begun.clean.path.exists()
+    begun.clean.create(toy_recipe())
+    with begun.lock(), begun.clean.lock():
+        assert begun.clean.read_recipe() == begun.read_recipe()
+
+
 def test_a_run_is_not_begun_twice(begun):
     with pytest.raises(RunError, match=r"one: holds a run already; go on with it by --resume"):
         begun.create(toy_recipe())

@@ -187,7 +187,7 @@ def make_plan(
     found = audit(chosen, partition)
     broken = broken_promises(found.leaks, protocol)
     if broken and not allow_leaks:
-        more = f", and {len(broken) - 1} more leaks" if len(broken) > 1 else ""
+        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
         raise LeakyPartition(
             f"the partition leaks: {broken[0].text} (first: {broken[0].examples[0]}){more}; see "
             "all with ser-edge leaks, divide the clips anew, or train on it all the same with "
