@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Trains the recipes under their published protocols and with speakers apart, scores each test part
+# once, and writes what came of it into docs/recipes.md:
+#   docs/make_recipe_runs.sh MANIFEST [WORK] [FOLDS] [RECIPE...]
+# MANIFEST is what `ser-edge scan` wrote; WORK, by default runs/, takes runs and features; FOLDS, by
+# default "1 2 3 4 5", are trained; without RECIPE all are. Stopped at any time, the same call goes
+# on: what is finished is not done again, and a half run is resumed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+manifest=${1:?manifest.csv that ser-edge scan wrote}
+work=${2:-runs}
+folds=${3:-1 2 3 4 5}
+recipes=("${@:4}")
+
+each=$(python - "${recipes[@]}" <<'EOF'
+import sys
+sys.path.insert(0, "docs")
+from make_recipes import asked
+from ser_edge_train.recipes import load_recipe, recipe_names
+for name in sys.argv[1:] or recipe_names():
+    for protocol, sex in asked(load_recipe(name)):
+        print(name, protocol, sex)
+EOF
+)
+for fold in $folds; do
+    while read -r recipe protocol sex; do
+        run=$work/$recipe/$protocol/$sex/fold-$fold
+        if [ -f "$run/scored" ]; then
+            continue
+        fi
+        mkdir -p "$(dirname "$run")"
+        common=(--run "$run" --store "$work/features" --score-test --ledger docs/test-scorings.csv)
+        if [ -f "$run/recipe.toml" ]; then
+            ser-edge train --resume "${common[@]}"
+        else
+            ser-edge train --recipe "$recipe" --protocol "$protocol" --no-clean --sex "$sex" --fold "$fold" \
+                --data "$manifest" "${common[@]}"
+        fi
+        touch "$run/scored"
+    done <<< "$each"
+done
+python docs/make_recipes.py "$work"
