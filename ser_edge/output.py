@@ -184,11 +184,11 @@ class Progress:
         self._stream.flush()
         self._width = len(line)
 
-    def stage(self, what: str, done: int, total: int) -> None:
+    def stage(self, what: str, done: int, total: int, remark: str = "") -> None:
         """Like a call, for work of several stages; ``total`` is 0 where it is not known."""
         if what != self._what:
             self._what, self._stage_start = what, self._clock()
-        self(done, total)
+        self(done, total, remark)
 
     def clear(self) -> None:
         """Wipes the line, so that other lines can be printed."""

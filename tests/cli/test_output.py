@@ -158,6 +158,14 @@ def test_a_stage_counts_its_own_time_and_the_two_seconds_run_from_the_beginning(
     assert stream.getvalue().startswith("\rcomparing [")
 
 
+def test_a_stage_has_a_remark_behind_it():
+    stream, clock = Terminal(), Clock()
+    progress = Progress("scanning", stream, clock)
+    clock.now += 3
+    progress.stage("epoch 2/9", 0, 4, "(study: 1:00:00 left)")
+    assert stream.getvalue().endswith("] 0/4  (study: 1:00:00 left)")
+
+
 def test_a_result_printed_while_progress_stands_wipes_it_first(capsys, monkeypatch):
     stream, clock = Terminal(), Clock()
     output = Output("text")
