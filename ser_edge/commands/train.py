@@ -71,6 +71,8 @@ unbroken training ends with.""",
               "recipe's.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed, instead of the recipe's.")
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs, instead of the recipe's.")
+@click.option("--speaker-embedding", metavar="RUN", help="Join the speaker embedding of this run, "
+              "frozen, to the network; see ser-edge recipes rnn-cremad.")  # fmt: skip
 @click.option("--score-test", is_flag=True, help="Score the test part too: once, when all is "
               "chosen.")  # fmt: skip
 @click.option("--tensorboard", metavar="FOLDER", help="Log losses, UAR and learning rate of each "
@@ -93,6 +95,7 @@ def command(
     fold: int | None,
     seed: int | None,
     epochs: int | None,
+    speaker_embedding: str | None,
     score_test: bool,
     tensorboard: str | None,
     ledger: Path | None,
@@ -126,6 +129,7 @@ def command(
         fold=fold,
         seed=seed,
         epochs=epochs,
+        speaker_embedding=speaker_embedding,
     )
     with output.progress("training") as progress:
         again = partial(

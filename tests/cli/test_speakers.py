@@ -19,6 +19,9 @@ def line(ser_edge, tmp_path_factory):
     joined = emotion_recipe(folder / "speakers", fit__epochs=1)
     (folder / "emotions.toml").write_text(joined.to_toml())
 
+    plain = joined.model_copy(update={"speaker_embedding": None})
+    (folder / "plain.toml").write_text(plain.to_toml())
+
     def step(*words):
         return ser_edge(*words, cwd=folder, SER_EDGE_STORE=str(folder / "store"))
 
@@ -30,8 +33,9 @@ def line(ser_edge, tmp_path_factory):
                      "--processes", "1"),
         "joined": step("train", "--recipe", "emotions.toml", "--data", "manifest.csv",
                        "--run", "emotions", "--processes", "1"),
-        "refused": step("train", "--recipe", "emotions.toml", "--data", "manifest.csv",
-                        "--run", "leaky", "--fold", "2", "--processes", "1"),
+        "refused": step("train", "--recipe", "plain.toml", "--data", "manifest.csv",
+                        "--run", "leaky", "--fold", "2", "--processes", "1",
+                        "--speaker-embedding", "speakers"),
         "wrong": step("speakers", "emotions"),
     }  # fmt: skip
     return folder, done

@@ -195,6 +195,17 @@ def test_an_embeddings_faults(changes, expected):
     assert expected in str(fault.value)
 
 
+def test_an_embedding_can_be_named_from_outside():
+    plain = toy_recipe(labels=["angry", "sad"])
+    named = plain.with_changes(speaker_embedding="runs/a")
+    assert (named.speaker_embedding.run, named.speaker_embedding.join) == ("runs/a", "frames")
+    pinned = emotion_recipe(Path("runs/a"), "pooled").resolved(network_sha256="0" * 64)
+    other = pinned.with_changes(speaker_embedding="runs/b")
+    assert (other.speaker_embedding.run, other.speaker_embedding.join) == ("runs/b", "pooled")
+    assert other.speaker_embedding.network_sha256 is None
+    assert pinned.with_changes(epochs=3).speaker_embedding == pinned.speaker_embedding
+
+
 def test_without_an_embedding_nothing_is_written_of_it():
     assert "speaker_embedding" not in toy_recipe().to_toml()
     assert "target" not in toy_recipe().to_toml()

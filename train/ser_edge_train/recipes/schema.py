@@ -213,6 +213,7 @@ class Recipe(Table):
         epochs: int | None = None,
         sex: str | None = None,
         protocol: str | None = None,
+        speaker_embedding: str | None = None,
         **options: Any,
     ) -> Recipe:
         """A copy with what is not None changed, checked like a file.
@@ -224,6 +225,8 @@ class Recipe(Table):
             sex: Whose speakers are used.
             protocol: Name of another protocol; the options, the fold and the seed that
                 belong to the recipe's own go with it.
+            speaker_embedding: Run directory of another speaker embedding; how it is joined
+                stays as it is.
             **options: Of the protocol.
 
         Raises:
@@ -232,6 +235,10 @@ class Recipe(Table):
         values = self.model_dump(mode="json", exclude_none=True)
         if protocol not in (None, self.protocol.name):
             values["protocol"] = {"name": protocol}
+        if speaker_embedding is not None:
+            joined = values.setdefault("speaker_embedding", {})
+            joined.pop("network_sha256", None)
+            joined["run"] = speaker_embedding
         for table, key, value in (
             (values["protocol"], "fold", fold),
             (values, "seed", seed),
