@@ -97,11 +97,12 @@ def test_every_pair_within_a_corpus_counts_once():
 
 def test_pairs_of_one_sex_are_counted_apart():
     clips = [clip("a", "x", 0), clip("a", "x", 1), clip("a", "y", 0), clip("a", "z", 0, "male")]
-    clips += [clip("a", "q", 0, "")]
-    vectors = np.array([[1, 0], [1, 0.1], [1, 0.2], [-1, 0], [-1, 0]])
+    # Of two whose sex nobody said it is not known to be one.
+    clips += [clip("a", "q", 0, ""), clip("a", "r", 0, "")]
+    vectors = np.array([[1, 0], [1, 0.1], [1, 0.2], [-1, 0], [-1, 0], [-1, 0]])
     found = compare(clips, vectors)
     assert (found.same_sex.same, found.same_sex.different) == (1, 2)
-    assert (found.overall.same, found.overall.different) == (1, 9)
+    assert (found.overall.same, found.overall.different) == (1, 14)
     alone = [clip("a", "x", 0), clip("a", "x", 1), clip("a", "z", 0, "male")]
     assert compare(alone, vectors[:3]).same_sex is None
 
