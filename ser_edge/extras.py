@@ -36,10 +36,9 @@ def need(extra: str, what: str, *modules: str) -> None:
 
 
 def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's own log off the terminal, unless the user chose a level."""
-    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+    """Keeps TensorFlow's own log off the terminal, unless the user chose a lower level."""
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("2", "3"):
         import logging
 
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         # Its Python half warns when several networks are asked in one process.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)

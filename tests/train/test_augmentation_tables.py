@@ -70,7 +70,7 @@ def test_a_recipe_without_copies_reads_as_before():
     written = toy_recipe().to_toml()
     assert "waveform" not in written
     assert "gain_db" not in written
-    assert load_recipe("default").augmentation.waveform is None
+    assert load_recipe("cnn1d-quick").augmentation.waveform is None
 
 
 def test_every_effect_has_a_table_with_a_default():
