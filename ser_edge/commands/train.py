@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ser_edge.data import open_manifest
+from ser_edge.distribution import (
+    distribution_options,
+    joined,
+    read_distribution,
+    silence_servers,
+)
 from ser_edge.extras import need, quiet_tensorflow
 from ser_edge.ledger import check_run, enter_report
 from ser_edge.options import (
@@ -38,6 +45,8 @@ Examples:
   ser-edge train --recipe default --data manifest.csv --run runs/x --protocol leave-one-speaker-out
   ser-edge train --run runs/first --resume
   ser-edge train --recipe default --data manifest.csv --run runs/b --tensorboard logs/b
+  ser-edge train --recipe default --data manifest.csv --run runs/c --strategy multi-worker \\
+    --workers host0:2222,host1:2222 --worker 0    (and on host1: --worker 1)
 
 Speakers of one part stand in no other, unless the protocol is one that leaks (random,
 augment-then-split): the report says LEAKY then, and the recipe is trained once more with
@@ -77,6 +86,7 @@ unbroken training ends with.""",
               "chosen.")  # fmt: skip
 @click.option("--tensorboard", metavar="FOLDER", help="Log losses, UAR and learning rate of each "
               "epoch for TensorBoard, in this folder.")  # fmt: skip
+@distribution_options
 @ledger_option
 @store_option
 @processes_option
@@ -98,6 +108,9 @@ def command(
     speaker_embedding: str | None,
     score_test: bool,
     tensorboard: str | None,
+    strategy: str,
+    workers: str | None,
+    worker: int | None,
     ledger: Path | None,
     store: str | None,
     processes: int | None,
@@ -121,7 +134,12 @@ def command(
     from ser_edge_train.run_directory import RunDirectory
     from ser_edge_train.training import train
 
-    directory = RunDirectory.open(run) if resume else RunDirectory(run)
+    distribution = read_distribution(strategy, workers, worker)
+    silence_servers(distribution)
+    chief = distribution.chief
+    # Another worker's machine need not see the run: worker 0 alone reads and writes it.
+    seen = resume and (chief or recipe is None or not data)
+    directory = RunDirectory.open(run) if seen else RunDirectory(run)
     chosen = _recipe(recipe, directory).with_changes(
         protocol=protocol,
         test_corpora=list(test_corpora) or None,
@@ -131,13 +149,18 @@ def command(
         epochs=epochs,
         speaker_embedding=speaker_embedding,
     )
-    with output.progress("training") as progress:
+    place = default_store() if store is None else Path(store)
+    with output.progress("training") as progress, ExitStack() as stack:
+        manifest = (
+            open_manifest(data, progress, output) if data else Manifest.read(directory.manifest)
+        )
+        replicas, directory = stack.enter_context(joined(distribution, directory, place, output))
         again = partial(
             train,
             chosen,
-            open_manifest(data, progress, output) if data else Manifest.read(directory.manifest),
+            manifest,
             directory,
-            store_root=default_store() if store is None else Path(store),
+            store_root=place,
             processes=processes,
             partition=None if partition is None else Partition.read(partition),
             allow_leaks=allow_leaks,
@@ -145,11 +168,18 @@ def command(
         )
         printed = _Listener(output, progress)
         trained = again(
-            resume=resume,
-            progress=_listeners(printed, tensorboard, directory, resume=resume),
+            resume=resume and chief,
+            progress=_listeners(printed, tensorboard if chief else None, directory, resume=resume),
             clean_progress=printed,
-            score_test=score_test and ledger is None,
+            score_test=score_test and chief and ledger is None,
+            replicas=replicas,
         )
+        if not chief:
+            output.record(
+                {"worker": distribution.worker, "clips": dict(trained.clips)},
+                f"worker {distribution.worker} is done; the run is worker 0's",
+            )
+            return output.exit_code
         if ledger is not None:
             # The test part is looked at only after the ledger has agreed.
             for each in _all(trained):

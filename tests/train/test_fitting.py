@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from ser_edge_runtime.front_end.normaliser import Normaliser
-from ser_edge_train import fitting
 from ser_edge_train.checkpoint import Checkpoint, CheckpointError
 from ser_edge_train.dataset import Part, TrainingBatches
+from ser_edge_train.fit_state import HISTORY_COLUMNS
 from ser_edge_train.fitting import FitError, fit, predict
 from ser_edge_train.metrics import confusion, masked_argmax, uar
 from ser_edge_train.networks.files import NetworkFileError, load_network
@@ -439,4 +439,4 @@ def test_a_write_that_fails_leaves_the_former_checkpoint(tmp_path, monkeypatch):
 
 
 def test_history_columns_are_all_written(folder):
-    assert tuple(history_of(unbroken("cnn1d", folder))[0]) == fitting.HISTORY_COLUMNS
+    assert tuple(history_of(unbroken("cnn1d", folder))[0]) == HISTORY_COLUMNS

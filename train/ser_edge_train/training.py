@@ -23,6 +23,7 @@ from ser_edge_train.plan import GIVEN, Plan, make_plan
 from ser_edge_train.predictions import Predictions, softmax
 from ser_edge_train.progress import Progress, Silence
 from ser_edge_train.recipes.schema import Recipe
+from ser_edge_train.replicas import Replicas
 from ser_edge_train.report import write_report
 from ser_edge_train.run_directory import RunDirectory, RunError
 
@@ -73,6 +74,7 @@ def train(
     allow_leaks: bool = False,
     clean: bool = True,
     clean_progress: Progress | None = None,
+    replicas: Replicas | None = None,
 ) -> Trained:
     """Trains as a recipe says, and writes everything that a run directory holds.
 
@@ -98,9 +100,12 @@ def train(
         allow_leaks: Trains on a partition that leaks, too; the report says so.
         clean: Whether a leaky protocol's scores get clean ones beside them.
         clean_progress: Told of that second training; None: ``progress`` is.
+        replicas: Spreads the fit. Every worker calls this with the same recipe and the
+            same recordings, and with a ``run`` of its own; that of the chief is the
+            run, the others' hold nothing that is needed afterwards.
 
     Returns:
-        What came of it.
+        What came of it; of a worker other than the chief without a report.
 
     Raises:
         TrainingInterrupted: Ctrl-C; says how to go on.
@@ -129,7 +134,11 @@ def train(
         run.check_resumable(recipe)
     else:
         run.create(recipe)
-    how: dict[str, Any] = {"processes": processes, "score_test": score_test}
+    how: dict[str, Any] = {
+        "processes": processes,
+        "score_test": score_test,
+        "replicas": replicas,
+    }
     with run.lock():
         try:
             _keep_or_compare(run, plan)
@@ -213,6 +222,7 @@ def _train(
     processes: int | None,
     tell: Progress,
     score_test: bool,
+    replicas: Replicas | None,
 ) -> Trained:
     fitting = _import_fitting()
     recipe = plan.recipe
@@ -247,7 +257,11 @@ def _train(
         run,
         resume=resume,
         progress=tell,
+        replicas=replicas,
     )
+    counts = {part: len(plan.partition.copies(plan.manifest, part)) for part in PARTS}
+    if replicas is not None and not replicas.chief:
+        return Trained(run, counts, plan.left_out, None)
     scored = [part for part in looked_at if part != "train" and rows[part]]
     logits = {part: fitting.predict(run.model, parts[part].features, normaliser) for part in scored}
     temperature = 1.0
@@ -269,7 +283,6 @@ def _train(
         report = write_report(run, temperature=temperature, parameters=fitted.parameters)
     else:
         tell.note("no validation clips: no report until the test part is scored (--score-test)")
-    counts = {part: len(plan.partition.copies(plan.manifest, part)) for part in PARTS}
     return Trained(run, counts, plan.left_out, report)
 
 
