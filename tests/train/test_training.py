@@ -97,7 +97,7 @@ def seen_by_fit(monkeypatch, manifest, store, path, changes):
     """What the fit is handed, without fitting."""
     seen = {}
 
-    def fit(recipe, train, validation, normaliser, run, *, resume, progress):
+    def fit(recipe, train, validation, normaliser, run, *, resume, progress, replicas):
         seen.update(train=train, validation=validation, normaliser=normaliser)
         seen["features"] = np.array(train.features)
         raise Stopped
