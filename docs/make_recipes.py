@@ -174,7 +174,7 @@ def command(recipe: Recipe, one: tuple[str, str]) -> str:
     options = "" if protocol == recipe.protocol.name else f" --protocol {protocol}"
     options += " --no-clean" if protocol in LEAKY else ""
     options += "" if sex == "mixed" else f" --sex {sex}"
-    folder = "/".join(["runs", recipe.name, protocol, *([] if sex == "mixed" else [sex])])
+    folder = f"runs/{recipe.name}/{protocol}/{sex}"
     return (
         f"ser-edge train --recipe {recipe.name}{options} --fold 1 --data manifest.csv "
         f"--run {folder}/fold-1 --score-test --ledger docs/test-scorings.csv"

@@ -19,15 +19,15 @@ from ser_edge.options import (
     processes_option,
     store_option,
 )
-from ser_edge.output import Output, Progress, output_options
+from ser_edge.output import Output, output_options
 from ser_edge.scores import part_rows, row_line, side_by_side
+from ser_edge.steps import StepsAlone
 from ser_edge_runtime.errors import MetadataInvalid
 
 if TYPE_CHECKING:
     from ser_edge_runtime.model_file import Metadata
     from ser_edge_train.manifest import Manifest
     from ser_edge_train.partitions import Partition
-    from ser_edge_train.progress import EpochReport
     from ser_edge_train.run_directory import RunDirectory
 
 PARTS = ("train", "validation", "test")
@@ -178,7 +178,7 @@ def _evaluate_run(
                 store_root=default_store() if store is None else Path(store),
                 resume=True,
                 processes=processes,
-                progress=_Steps(progress),
+                progress=StepsAlone(progress),
                 score_test=True,
                 # It was trained with leave to leak, and nothing is trained now.
                 allow_leaks=True,
@@ -212,22 +212,6 @@ def _predicted_parts(directory: RunDirectory) -> tuple[str, ...]:
     if not directory.predictions.is_file():
         return ()
     return Predictions.read(directory.predictions).parts
-
-
-class _Steps:
-    """Shows a training's steps and leaves out what it tells else: here nothing is trained."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def step(self, stage: str, done: int, total: int) -> None:
-        self._progress.stage(stage, done, total)
-
-    def epoch(self, report: EpochReport) -> None:
-        """Nothing."""
-
-    def note(self, line: str) -> None:
-        """Nothing."""
 
 
 def _merges(words: tuple[str, ...]) -> dict[str, str]:

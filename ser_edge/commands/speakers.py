@@ -10,10 +10,10 @@ import click
 from ser_edge.data import open_manifest
 from ser_edge.extras import need, quiet_tensorflow
 from ser_edge.options import default_store, processes_option, store_option
-from ser_edge.output import Output, Progress, output_options
+from ser_edge.output import Output, output_options
+from ser_edge.steps import StepsAlone
 
 if TYPE_CHECKING:
-    from ser_edge_train.progress import EpochReport
     from ser_edge_train.speaker_verification import Trials
 
 
@@ -55,7 +55,7 @@ def command(
             store_root=default_store() if store is None else Path(store),
             manifest=open_manifest(data, progress, output) if data else None,
             processes=processes,
-            progress=_Steps(progress),
+            progress=StepsAlone(progress),
         )
     output.record(
         {"run": run, **found.to_dict()},
@@ -72,19 +72,3 @@ def command(
 def _line(what: str, trials: Trials) -> str:
     pairs = f"{trials.same} pairs of one speaker, {trials.different} of two"
     return f"{what:<18} {100 * trials.error_rate:5.1f} %  ({pairs})"
-
-
-class _Steps:
-    """Shows the steps; nothing is trained here."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def step(self, stage: str, done: int, total: int) -> None:
-        self._progress.stage(stage, done, total)
-
-    def epoch(self, report: EpochReport) -> None:
-        """Nothing."""
-
-    def note(self, line: str) -> None:
-        """Nothing."""
