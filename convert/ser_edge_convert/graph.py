@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ser_edge_convert.errors import ConversionFailed
@@ -17,6 +21,13 @@ def _names(enum: type) -> dict[int, str]:
 
 OPERATORS = _names(schema.BuiltinOperator)
 TYPES = {value: name.lower() for value, name in _names(schema.TensorType).items()}
+# Options whose numbers stand for names.
+_NAMED_OPTIONS = {
+    "fused_activation_function": _names(schema.ActivationFunctionType),
+    "padding": _names(schema.Padding),
+}
+_WHOLE = {"int32": "<i4", "int64": "<i8"}
+_MOST_VALUES = 64
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,8 @@ class Tensor:
         scales: Of its quantisation; empty for none, more than one for one a channel.
         zero_points: As many as scales.
         bytes: Size of its values in the file, 0 if it is not constant.
+        values: Those of a short constant of whole numbers (axes, shapes, paddings), flat;
+            None for all other tensors.
     """
 
     name: str
@@ -42,16 +55,28 @@ class Tensor:
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
     bytes: int
+    values: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator of a graph; its tensors as positions, -1 for one left out."""
+    """One operator of a graph; its tensors as positions, -1 for one left out.
+
+    Attributes:
+        name: Of the builtin operator; "CUSTOM" for one that is none.
+        version: The higher, the newer the interpreter that it needs.
+        inputs: Positions of its inputs.
+        outputs: Positions of its outputs.
+        options: The schema's options as ``stride_w``; activations and paddings by name.
+        custom: The name of an operator that is no builtin one; empty otherwise.
+    """
 
     name: str
     version: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    custom: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,29 +138,56 @@ class Graph:
 
 
 def read_graph(flatbuffer: bytes) -> Graph:
-    """Reads the graph of a TensorFlow Lite file.
+    """Reads the main graph of a TensorFlow Lite file.
 
     Raises:
         ConversionFailed: The bytes are no such file.
     """
+    return read_graphs(flatbuffer)[0]
+
+
+def read_graphs(flatbuffer: bytes) -> tuple[Graph, ...]:
+    """Reads all graphs of a file: the main one, then the bodies of its loops and branches.
+
+    Raises:
+        ConversionFailed: The bytes are no TensorFlow Lite file.
+    """
     if len(flatbuffer) < 8 or flatbuffer[4:8] != b"TFL3":
         raise ConversionFailed("not a TensorFlow Lite file: it lacks the mark TFL3; convert again")
     model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
-    main = model.subgraphs[0]
-    codes = [
-        (OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)], int(code.version))
-        for code in model.operatorCodes
-    ]
+    return tuple(_graph(subgraph, model) for subgraph in model.subgraphs)
+
+
+def _graph(subgraph: schema.SubGraphT, model: schema.ModelT) -> Graph:
     return Graph(
-        tuple(_tensor(tensor, model) for tensor in main.tensors),
+        tuple(_tensor(tensor, model) for tensor in subgraph.tensors or ()),
         tuple(
-            Operator(name, version, _positions(op.inputs), _positions(op.outputs))
-            for op in main.operators
-            for name, version in (codes[op.opcodeIndex],)
+            _operator(operator, model.operatorCodes[operator.opcodeIndex])
+            for operator in subgraph.operators or ()
         ),
-        _positions(main.inputs),
-        _positions(main.outputs),
+        _positions(subgraph.inputs),
+        _positions(subgraph.outputs),
         len(model.subgraphs),
+    )
+
+
+def _operator(operator: schema.OperatorT, code: schema.OperatorCodeT) -> Operator:
+    found = operator.builtinOptions
+    options = {
+        re.sub("(?<!^)(?=[A-Z])", "_", name).lower(): value
+        for name, value in (vars(found) if found is not None else {}).items()
+        if isinstance(value, int | float | str)
+    }
+    for name, words in _NAMED_OPTIONS.items():
+        if name in options:
+            options[name] = words.get(int(options[name]), str(options[name]))
+    return Operator(
+        OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)],
+        int(code.version),
+        _positions(operator.inputs),
+        _positions(operator.outputs),
+        options,
+        _text(code.customCode),
     )
 
 
@@ -147,7 +199,7 @@ def _tensor(tensor: schema.TensorT, model: schema.ModelT) -> Tensor:
     scales = quantisation.scale if quantisation is not None else None
     zero_points = quantisation.zeroPoint if quantisation is not None else None
     return Tensor(
-        tensor.name.decode() if isinstance(tensor.name, bytes) else str(tensor.name),
+        _text(tensor.name),
         tuple(int(value) for value in shape) if shape is not None else (),
         TYPES[tensor.type],
         size > 0,
@@ -155,7 +207,20 @@ def _tensor(tensor: schema.TensorT, model: schema.ModelT) -> Tensor:
         tuple(float(value) for value in scales) if scales is not None else (),
         tuple(int(value) for value in zero_points) if zero_points is not None else (),
         size,
+        _values(data, TYPES[tensor.type]) if size else None,
     )
+
+
+def _values(data: Any, dtype: str) -> tuple[int, ...] | None:
+    """The numbers of a short constant of whole numbers."""
+    if dtype not in _WHOLE:
+        return None
+    numbers = np.asarray(data, np.uint8).view(_WHOLE[dtype])
+    return tuple(int(value) for value in numbers) if len(numbers) <= _MOST_VALUES else None
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
 
 
 def _positions(values: object) -> tuple[int, ...]:

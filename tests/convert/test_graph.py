@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ser_edge_convert.errors import ConversionFailed
-from ser_edge_convert.graph import read_graph
+from ser_edge_convert.graph import read_graph, read_graphs
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 
@@ -50,3 +50,34 @@ def test_positions_fit_the_tensors():
 def test_other_bytes_are_refused(data):
     with pytest.raises(ConversionFailed, match="not a TensorFlow Lite file"):
         read_graph(data)
+
+
+def test_short_constants_of_whole_numbers_are_read():
+    found = graph("toy_int8.tflite")
+    values = {tensor.name: tensor.values for tensor in found.tensors}
+    assert values["mean_axis"] == (1,)
+    assert len(values["bias"]) == 3
+    assert values["kernel"] is None, "int8 weights are no parameters"
+    assert values["features"] is None, "not constant"
+
+
+def test_options_have_names():
+    last = graph("toy_int8.tflite").operators[-1]
+    assert last.name == "FULLY_CONNECTED"
+    assert last.options["fused_activation_function"] == "NONE"
+    assert last.options["keep_num_dims"] is False
+    assert last.custom == ""
+
+
+def test_a_foreign_operator_has_its_own_name():
+    (operator,) = graph("toy_unknown_op.tflite").operators
+    assert (operator.name, operator.custom) == ("CUSTOM", "FromNowhere")
+    assert operator.options == {}
+
+
+def test_the_main_graph_comes_first():
+    data = (DATA / "toy_stateful.tflite").read_bytes()
+    graphs = read_graphs(data)
+    assert len(graphs) == graphs[0].subgraphs == 1
+    assert graphs[0] == read_graph(data)
+    assert graphs[0].operators[0].options["fused_activation_function"] == "TANH"
