@@ -77,6 +77,32 @@ def test_an_rnns_layers_are_straight_over_the_frames(cell, layer, gates):
     assert model.count_params() == recurrent + (5 * 4 + 4) + (4 * 3 + 3)
 
 
+@pytest.mark.parametrize(
+    ("pooling", "expected", "width"),
+    [
+        ("mean", ["GlobalAveragePooling1D"], 5),
+        ("max", ["MaxPooling1D", "Flatten"], 5),
+        ("mean+max", ["GlobalAveragePooling1D", "MaxPooling1D", "Flatten", "Concatenate"], 10),
+    ],
+)
+def test_an_rnn_can_pool_its_last_layers_states_over_time(pooling, expected, width):
+    model = small("rnn", cell="simple", pooling=pooling)
+    last, rest = model.layers[3], kinds(model)[4:]
+    assert last.output.shape == (None, SHAPE[0], 5)
+    # Keras lists the two ways of pooling in an order of its own.
+    assert sorted(rest[: len(expected)]) == sorted(expected)
+    assert rest[len(expected) :] == ["Dropout", "Dense", "Dense"]
+    assert model.layers[3 + len(expected)].output.shape == (None, width)
+
+
+def test_the_mean_over_time_of_an_rnn_hears_every_frame():
+    features = np.random.default_rng(0).normal(size=(1, *SHAPE)).astype(np.float32)
+    model = small("rnn", cell="simple", pooling="mean", dropout=0.0)
+    states = keras.Model(model.input, model.layers[2].output).predict_on_batch(features)
+    pooled = keras.Model(model.input, model.layers[3].output).predict_on_batch(features)
+    np.testing.assert_allclose(pooled, states.mean(axis=1), rtol=1e-5, atol=1e-6)
+
+
 def test_an_lstm_cnn_is_an_lstm_then_convolutions_then_dense_layers():
     model = small("lstm_cnn")
     expected = [

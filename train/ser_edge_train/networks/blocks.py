@@ -63,6 +63,7 @@ def recur(
     dropout: float,
     *,
     first: bool = True,
+    sequence: bool = False,
 ) -> Any:
     """Recurrent layers over (batch, frames, features), to the last one's final state.
 
@@ -73,13 +74,14 @@ def recur(
         units: Width of each.
         dropout: Share dropped before each; 0 leaves that out.
         first: Whether before the first one too.
+        sequence: Gives the last layer's state at every frame, not the final one alone.
     """
     for index, width in enumerate(units, start=1):
         # Between layers, not inside them: their own dropout has no counterpart in TFLite's op.
         if dropout and (first or index > 1):
             x = layers.Dropout(dropout, name=f"dropout{index}")(x)
         last = index == len(units)
-        x = layer(width, return_sequences=not last, name=f"{name}{index}")(x)
+        x = layer(width, return_sequences=sequence or not last, name=f"{name}{index}")(x)
     return x
 
 

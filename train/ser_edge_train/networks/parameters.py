@@ -186,7 +186,9 @@ class Rnn(_Parameters):
 
     Attributes:
         cell: "simple" (Elman's) or "lstm".
-        units: Width of each layer; the last one's final state is used.
+        units: Width of each layer.
+        pooling: What is taken of the last layer over time: its final state, or the mean, the
+            maximum or both of its states.
         hidden: Width of a dense layer before the last; 0 leaves it out.
         dropout: Share of values dropped in training, between the layers and before the last.
     """
@@ -194,6 +196,7 @@ class Rnn(_Parameters):
     name: Literal["rnn"] = "rnn"
     cell: Literal["simple", "lstm"] = "simple"
     units: Widths = (64,)
+    pooling: Literal["last"] | Pooling = "last"
     hidden: Annotated[int, Field(ge=0, le=4096)] = 0
     dropout: Rate = 0.3
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import layers
 
-from ser_edge_train.networks.blocks import check_sequence, classify, recur
+from ser_edge_train.networks.blocks import check_sequence, classify, pool_time, recur
 from ser_edge_train.networks.parameters import Rnn
 
 
@@ -21,5 +21,10 @@ def connect(features: Any, classes: int, parameters: Rnn, joined: Any = None) ->
         "simple": (layers.SimpleRNN, "rnn"),
         "lstm": (layers.LSTM, "lstm"),
     }[parameters.cell]
-    x = recur(features, layer, name, parameters.units, parameters.dropout, first=False)
+    pooled = parameters.pooling != "last"
+    x = recur(
+        features, layer, name, parameters.units, parameters.dropout, first=False, sequence=pooled
+    )
+    if pooled:
+        x = pool_time(x, parameters.pooling)
     return classify(x, classes, parameters.hidden, parameters.dropout, joined)
