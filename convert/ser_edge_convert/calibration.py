@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ser_edge_train.partitions import Partition
 
 DEFAULT_SIZE = 200
+# What a model file may spend on naming clips: 19 bytes each, on devices as well.
+MOST_NAMED = 1000
+SHORT_DIGEST = 16
 
 T = TypeVar("T")
 
@@ -48,6 +51,16 @@ class Calibration:
             "classes": dict(sorted(Counter(self.classes).items())),
             "speakers": len({clip.speaker_key for clip in self.clips}),
         }
+
+    def short_digests(self) -> list[str] | None:
+        """What a model file names the clips by: the first 16 digits of their audio's digests.
+
+        In order; None for over 1000 clips, which the digest of the choice and the
+        conversion's report still name.
+        """
+        if len(self.clips) > MOST_NAMED:
+            return None
+        return [clip.audio_sha256[:SHORT_DIGEST] for clip in self.clips]
 
     def listing(self) -> list[dict[str, str]]:
         """What a report keeps of it: corpus, stem and audio digest of every clip."""

@@ -1,45 +1,64 @@
-"""From a finished run to a model file, or to a report of why there is none."""
+"""From a trained network to a model file, or to a report of why there is none."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from ser_edge_convert import comparison
-from ser_edge_convert.calibration import DEFAULT_SIZE, Calibration, choose
-from ser_edge_convert.child import COMMAND, Desk, Export, Job, run_child
-from ser_edge_convert.errors import BadNetwork, ConversionRefused, GateFailed, OutputFailed
-from ser_edge_convert.graph import Graph, read_graph
-from ser_edge_convert.inputs import Progress, RunInputs
+from ser_edge_convert.attempt import Attempt, Bench
+from ser_edge_convert.calibration import DEFAULT_SIZE
+from ser_edge_convert.child import COMMAND
+from ser_edge_convert.errors import ConversionRefused, GateFailed, OutputFailed
+from ser_edge_convert.inputs import Inputs, Progress, RunInputs
 from ser_edge_convert.network_file import is_recurrent
 from ser_edge_convert.packaging import package
-from ser_edge_convert.targets import Plan, check_form, plan
+from ser_edge_convert.targets import Plan, plan
 from ser_edge_convert.variants import VARIANTS
+from ser_edge_runtime.errors import SerEdgeError
 from ser_edge_runtime.files import write_atomically, write_text_atomically
-from ser_edge_runtime.interpreter import Interpreter
-from ser_edge_train import metrics
-from ser_edge_train.feature_store import FeatureStore
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.run_directory import RunDirectory
 
 MAX_DROP = 0.02
-REPORT_VERSION = 1
-# All answers right would ask for infinite confidence; on few clips that is luck.
-TEMPERATURES = (0.25, 4.0)
 INTENDED_USE = (
     "Research on emotion in acted English speech. Not for decisions about people, and not "
     "measured on other languages, spontaneous speech or children."
 )
 LICENCE = "not stated; the licences of the recordings it was trained on apply"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a conversion is to be, but for its variant.
+
+    Attributes:
+        max_drop: Largest loss of accuracy or UAR allowed, as a share (0.02: two points).
+        calibration_size: Training clips that show the range of every activation.
+        calibration_seed: Another seed chooses others.
+        name: The model's name; None takes the recipe's or the network's.
+        licence: Licence of the weights.
+        intended_use: What the model is for and what it is not for.
+
+    Raises:
+        ConversionRefused: ``max_drop`` is no share.
+    """
+
+    max_drop: float = MAX_DROP
+    calibration_size: int = DEFAULT_SIZE
+    calibration_seed: int = 0
+    name: str | None = None
+    licence: str = LICENCE
+    intended_use: str = INTENDED_USE
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_drop <= 1:
+            raise ConversionRefused(f"max drop {self.max_drop} is no share; choose 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -49,13 +68,41 @@ class Conversion:
     Attributes:
         path: The model file.
         report_path: Its report, JSON, beside it.
-        report: What stands in that: plan, gate, scores before and after, agreement,
-            operators, calibration, provenance.
+        report: What stands in that: plan, gate, warnings, scores before and after,
+            agreement, operators, calibration, provenance.
     """
 
     path: Path
     report_path: Path
     report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one of several variants.
+
+    Attributes:
+        variant: Its name.
+        conversion: The file that was kept; None if there is none.
+        fault: Why there is none; a :class:`ConversionRefused` for a variant that network or
+            target cannot have, anything else for one that failed.
+    """
+
+    variant: str
+    conversion: Conversion | None = None
+    fault: SerEdgeError | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was never to be had."""
+        return isinstance(self.fault, ConversionRefused)
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """The conversion's report, also of one that lost too much; None if it got no further."""
+        if self.conversion is not None:
+            return self.conversion.report
+        return self.fault.report if isinstance(self.fault, GateFailed) else None
 
 
 def report_path(out: Path) -> Path:
@@ -64,45 +111,35 @@ def report_path(out: Path) -> Path:
 
 
 def convert(
-    run: RunDirectory,
+    source: RunDirectory | Inputs,
     out: Path,
     *,
     store: Path,
     target: str | None = None,
     variant: str | None = None,
-    max_drop: float = MAX_DROP,
-    calibration_size: int = DEFAULT_SIZE,
-    calibration_seed: int = 0,
     manifest: Manifest | None = None,
-    name: str | None = None,
-    licence: str = LICENCE,
-    intended_use: str = INTENDED_USE,
     progress: Progress | None = None,
     command: Sequence[str] = COMMAND,
+    **settings: Any,
 ) -> Conversion:
-    """Converts a run's network, proves the file, and keeps it if it lost little enough.
+    """Converts a network, proves the file, and keeps it if it lost little enough.
 
-    Losses are measured on the run's validation speakers; its test part is not
-    touched. The same run gives the same bytes. One thread a call; calls with
-    different ``out`` may run at once.
+    Losses are measured on validation speakers; the test part is not touched. The
+    same network gives the same bytes. One thread a call; calls with different
+    ``out`` may run at once.
 
     Args:
-        run: A run whose training has ended.
+        source: A run whose training has ended, or what stands for one.
         out: The model file to write; an existing one is replaced, or left as it
             is if the new one fails.
         store: Folder of the feature store.
         target: Where it shall run, of :data:`ser_edge_convert.targets.TARGETS`.
         variant: How its numbers are written, of :data:`ser_edge_convert.variants.VARIANTS`;
             None leaves that to the target.
-        max_drop: Largest loss of accuracy or UAR allowed, as a share (0.02: two points).
-        calibration_size: Training clips that show the range of every activation.
-        calibration_seed: Another seed chooses others.
-        manifest: Where the recordings lie now; None takes the run's own.
-        name: The model's name; None takes the recipe's.
-        licence: Licence of the weights.
-        intended_use: What the model is for and what it is not for.
+        manifest: Where a run's recordings lie now; None takes the run's own.
         progress: Called with (stage, done, total); total 0 where it is not known.
         command: What runs the converter; its last argument will be a folder.
+        **settings: Fields of :class:`Settings`.
 
     Raises:
         GateFailed: It lost more than ``max_drop``: the report alone was written.
@@ -110,210 +147,160 @@ def convert(
         ConversionCrashed: The converter was ended by a signal.
         ConversionFailed: The converter gave up.
         ConversionRefused: A combination of options that cannot work.
+        CalibrationError: There is no clip to calibrate on.
         OutputFailed: ``out`` or a temporary folder cannot be written.
         SerEdgeError: The run, a recording or the network cannot be read; names it.
     """
+    wanted = Settings(**settings)
     tell: Progress = progress or (lambda stage, done, total: None)
-    if not 0 <= max_drop <= 1:
-        raise ConversionRefused(f"max drop {max_drop} is no share; choose 0 to 1")
-    inputs = RunInputs.read(run, manifest)
-    decided = plan(is_recurrent(run.model), target=target, variant=variant)
-    try:
-        _check_folder(out)
+    inputs = _inputs(source, manifest)
+    decided = plan(is_recurrent(inputs.model), target=target, variant=variant)
+    with _one_line_for_disks(out):
+        check_folder(out)
         with tempfile.TemporaryDirectory(prefix="ser-edge-convert-") as folder:
-            desk = Desk(Path(folder))
-            attempt = _attempt(
-                inputs, decided, desk, out, FeatureStore(store, inputs.front_end),
-                calibration_size, calibration_seed, tell, command,
-            )  # fmt: skip
-        report = attempt.report(max_drop)
-        if report["gate"]["drop"] > max_drop + 1e-9:
-            write_text_atomically(report_path(out), _json(report))
-            raise GateFailed(_gate_message(out, report), report_path(out))
-        tell("packaging", 0, 0)
-        data = package(
-            attempt.export.flatbuffer,
-            name=name or inputs.recipe.name,
-            labels=inputs.recipe.labels,
-            front_end=inputs.front_end,
-            normaliser=inputs.normaliser,
-            temperature=attempt.temperature(),
-            target=decided.target,
-            variant=decided.variant,
-            provenance=attempt.provenance(),
-            scores=attempt.scores(),
-            licence=licence,
-            intended_use=intended_use,
-        )
-        report["kept"] = True
-        report["file"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            bench = Bench(inputs, store, Path(folder), tell, command)
+            return _make(bench, decided, out, wanted, tell)
+
+
+def convert_each(
+    source: RunDirectory | Inputs,
+    out_of: Callable[[str], Path],
+    *,
+    store: Path,
+    target: str | None = None,
+    variants: Sequence[str] = tuple(VARIANTS),
+    manifest: Manifest | None = None,
+    progress: Progress | None = None,
+    ended: Callable[[Outcome], None] | None = None,
+    command: Sequence[str] = COMMAND,
+    **settings: Any,
+) -> list[Outcome]:
+    """Converts a network into several variants, one after the other, as :func:`convert` does.
+
+    One that fails does not stop the others.
+
+    Args:
+        source: As for :func:`convert`.
+        out_of: Names the file of a variant.
+        store: As for :func:`convert`, and so are the others that it has.
+        target: Where all of them shall run.
+        variants: Their names.
+        manifest: As for :func:`convert`.
+        progress: As for :func:`convert`; the stages begin with the variant's name.
+        ended: Called with each outcome at once.
+        command: As for :func:`convert`.
+        **settings: Fields of :class:`Settings`.
+
+    Returns:
+        What became of each, in the order of ``variants``.
+
+    Raises:
+        SerEdgeError: What all of them need is missing: the network, its files, validation clips.
+    """
+    wanted = Settings(**settings)
+    tell: Progress = progress or (lambda stage, done, total: None)
+    inputs = _inputs(source, manifest)
+    recurrent = is_recurrent(inputs.model)
+    _ = inputs.validation
+    outcomes = []
+    with (
+        _one_line_for_disks(out_of(variants[0])),
+        tempfile.TemporaryDirectory(prefix="ser-edge-convert-") as folder,
+    ):
+        current = ""
+
+        def named(stage: str, done: int, total: int) -> None:
+            tell(f"{current}: {stage}", done, total)
+
+        bench = Bench(inputs, store, Path(folder), named, command)
+        for current in variants:
+            try:
+                decided = plan(recurrent, target=target, variant=current)
+                out = out_of(current)
+                with _one_line_for_disks(out):
+                    check_folder(out)
+                    made = _make(bench, decided, out, wanted, named)
+                outcome = Outcome(current, made)
+            except SerEdgeError as fault:
+                outcome = Outcome(current, fault=fault)
+            outcomes.append(outcome)
+            if ended is not None:
+                ended(outcome)
+    return outcomes
+
+
+def check_folder(out: Path) -> None:
+    """Finds out before an hour's work, not after it, that ``out`` cannot be written.
+
+    Raises:
+        OutputFailed: It is a folder.
+        OSError: Nothing can be written beside it.
+    """
+    if out.is_dir():
+        raise OutputFailed(out, "is a folder", "name a file, as model.tflite")
+    with tempfile.TemporaryFile(dir=out.parent):
+        pass
+
+
+def keep(attempt: Attempt, out: Path, wanted: Settings) -> Conversion:
+    """Writes a file that was made, and its report; the report alone if it lost too much.
+
+    Raises:
+        GateFailed: It did.
+        OSError: The disk is full or a folder not writable.
+    """
+    report = attempt.report(wanted.max_drop)
+    if attempt.drop > wanted.max_drop + 1e-9:
         write_text_atomically(report_path(out), _json(report))
-        try:
-            write_atomically(out, data)
-        except BaseException:
-            report_path(out).unlink()  # it says that there is a file
-            raise
+        raise GateFailed(_gate_message(out, report), report_path(out), report)
+    data = package(
+        attempt.export.flatbuffer,
+        name=wanted.name or attempt.inputs.name,
+        labels=attempt.inputs.labels,
+        front_end=attempt.inputs.front_end,
+        normaliser=attempt.inputs.normaliser,
+        temperature=attempt.temperature(),
+        target=attempt.plan.target,
+        variant=attempt.plan.variant,
+        provenance=attempt.provenance(),
+        scores=attempt.scores(),
+        licence=wanted.licence,
+        intended_use=wanted.intended_use,
+    )
+    report["kept"] = True
+    report["file"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    write_text_atomically(report_path(out), _json(report))
+    try:
+        write_atomically(out, data)
+    except BaseException:
+        report_path(out).unlink()  # it says that there is a file
+        raise
+    return Conversion(out, report_path(out), report)
+
+
+def _make(bench: Bench, decided: Plan, out: Path, wanted: Settings, tell: Progress) -> Conversion:
+    calibration = None
+    if VARIANTS[decided.variant].calibrated:
+        calibration = bench.calibrate(wanted.calibration_size, wanted.calibration_seed)
+    attempt = bench.attempt(decided, calibration, out.with_name(f"{out.name}.log"))
+    tell("packaging", 0, 0)
+    return keep(attempt, out, wanted)
+
+
+def _inputs(source: RunDirectory | Inputs, manifest: Manifest | None) -> Inputs:
+    return source if isinstance(source, Inputs) else RunInputs.read(source, manifest)
+
+
+@contextmanager
+def _one_line_for_disks(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as fault:
         raise OutputFailed(
             fault.filename or out,
             f"cannot be written ({fault.strerror or fault})",
             "free space, or name another place (TMPDIR for temporary files)",
         ) from None
-    return Conversion(out, report_path(out), report)
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """A file that was made and compared, before anybody decides whether to keep it."""
-
-    inputs: RunInputs
-    plan: Plan
-    calibration: Calibration | None
-    export: Export
-    graph: Graph
-    backend: str
-    after: npt.NDArray[np.float32]
-    agreement: comparison.Agreement
-
-    def measured(self, logits: npt.NDArray[np.float32]) -> dict[str, Any]:
-        clips = self.inputs.validation
-        return comparison.scores(
-            logits,
-            self.inputs.classes(clips),
-            self.inputs.allowed(clips),
-            [clip.corpus for clip in clips],
-        )
-
-    def temperature(self) -> float:
-        known = self.inputs.temperature
-        if known is not None:
-            return known
-        clips = self.inputs.validation
-        fitted = metrics.fit_temperature(
-            self.after, self.inputs.classes(clips), self.inputs.allowed(clips)
-        )
-        return float(np.clip(round(fitted, 4), *TEMPERATURES))
-
-    def provenance(self) -> dict[str, Any]:
-        versions = self.export.facts["versions"] | {"ser-edge": version("ser-edge")}
-        return self.inputs.provenance() | {
-            "calibration": self.calibration.summary() if self.calibration else None,
-            "lstm": self.export.facts["recurrent"],
-            "versions": versions,
-        }
-
-    def validation(self) -> dict[str, Any]:
-        clips = self.inputs.validation
-        return {
-            "part": "validation",
-            "clips": len(clips),
-            "speakers": len({clip.speaker_key for clip in clips}),
-            "before": self.measured(self.export.logits),
-            "after": self.measured(self.after),
-        }
-
-    def scores(self) -> dict[str, Any]:
-        return self.inputs.scores() | {"conversion": self.validation()}
-
-    def report(self, max_drop: float) -> dict[str, Any]:
-        found = self.validation()
-        return {
-            "report_version": REPORT_VERSION,
-            "kept": False,
-            "plan": {
-                "target": self.plan.target,
-                "variant": self.plan.variant,
-                "meaning": VARIANTS[self.plan.variant].meaning,
-                "lstm": self.export.facts["recurrent"],
-                "reason": self.plan.reason,
-            },
-            "gate": {
-                "max_drop": max_drop,
-                "drop": comparison.drop(found["before"], found["after"]),
-            },
-            "validation": found,
-            "agreement": self.agreement.to_dict(),
-            "graph": {
-                "bytes": len(self.export.flatbuffer),
-                "operators": self.graph.counts,
-                "parameters": self.export.facts["parameters"],
-            },
-            "interpreter": self.backend,
-            "calibration": (
-                self.calibration.summary() | {"clips": self.calibration.listing()}
-                if self.calibration
-                else None
-            ),
-            "provenance": self.provenance(),
-        }
-
-
-def _attempt(
-    inputs: RunInputs,
-    decided: Plan,
-    desk: Desk,
-    out: Path,
-    store: FeatureStore,
-    calibration_size: int,
-    calibration_seed: int,
-    tell: Progress,
-    command: Sequence[str],
-) -> _Attempt:
-    variant = VARIANTS[decided.variant]
-    clips = inputs.validation
-    calibration = None
-    if variant.calibrated:
-        calibration = choose(
-            inputs.manifest,
-            inputs.partition,
-            calibration_size,
-            calibration_seed,
-            labels=inputs.recipe.labels,
-            label_of=inputs.label_of,
-        )
-        inputs.write_features(
-            store, calibration.clips, desk.calibration, tell, "calibration features"
-        )
-    inputs.write_features(store, clips, desk.probe, tell, "validation features")
-    tell("converting", 0, 0)
-    export = run_child(
-        desk,
-        Job(str(inputs.run.model), variant.name, decided.lstm, variant.calibrated),
-        out.with_name(f"{out.name}.log"),
-        command=command,
-    )
-    if export.logits.shape != (len(clips), len(inputs.recipe.labels)):
-        raise BadNetwork(
-            f"{inputs.run.model}: gives {export.logits.shape[-1]} logits, but the recipe names "
-            f"{len(inputs.recipe.labels)} labels; use the run's own recipe.toml"
-        )
-    for form in export.facts["recurrent"].values():
-        check_form(decided.target, variant.name, form)
-    interpreter = Interpreter(export.flatbuffer)
-    after = _answers(interpreter, np.load(desk.probe, mmap_mode="r"), tell)
-    graph = read_graph(export.flatbuffer)
-    found = comparison.agreement(export.logits, after, graph.output_quantum)
-    comparison.check_same_function(str(inputs.run.model), variant, found)
-    return _Attempt(inputs, decided, calibration, export, graph, interpreter.backend, after, found)
-
-
-def _answers(
-    interpreter: Interpreter, features: npt.NDArray[np.float32], tell: Progress
-) -> npt.NDArray[np.float32]:
-    rows = []
-    for index, clip in enumerate(features):
-        interpreter.reset()
-        rows.append(interpreter.invoke(np.asarray(clip)))
-        tell("comparing", index + 1, len(features))
-    return np.array(rows, dtype=np.float32)
-
-
-def _check_folder(out: Path) -> None:
-    """Finds out before an hour's work, not after it, that ``out`` cannot be written."""
-    if out.is_dir():
-        raise OutputFailed(out, "is a folder", "name a file, as model.tflite")
-    with tempfile.TemporaryFile(dir=out.parent):
-        pass
 
 
 def _gate_message(out: Path, report: dict[str, Any]) -> str:

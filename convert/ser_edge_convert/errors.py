@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ser_edge_runtime.errors import FileError, PathOrName, SerEdgeError
 
 
@@ -44,11 +46,17 @@ class GateFailed(SerEdgeError):
 
     Attributes:
         report_path: Where the report lies.
+        report: What stands in it.
     """
 
-    def __init__(self, message: str, report_path: PathOrName) -> None:
+    def __init__(self, message: str, report_path: PathOrName, report: dict[str, Any]) -> None:
         self.report_path = report_path
+        self.report = report
         super().__init__(message)
+
+
+class AuditRefused(FileError):
+    """A comparison that would prove nothing: other recordings, a speaker who was heard before."""
 
 
 class OutputFailed(FileError):

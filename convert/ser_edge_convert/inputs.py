@@ -1,9 +1,14 @@
-"""What a conversion takes from a run: its values, its clips and their features."""
+"""What a conversion takes: a network, its values, its clips and their features.
+
+:class:`RunInputs` reads them from a run; :mod:`ser_edge_convert.network_inputs`
+from files that somebody else's training left.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,8 +34,120 @@ ROWS = 256
 BRIEF = ("clips", "speakers", "accuracy", "uar", "uar_interval", "macro_f1", "ece", "recalls")
 
 
+class Inputs(ABC):
+    """A trained network and all that its conversion needs. Threads may share it.
+
+    Attributes:
+        front_end: The features' definition.
+        normaliser: Fitted on the training part.
+        manifest: The clips.
+        partition: Their parts: train calibrates, validation measures, test is not opened.
+    """
+
+    front_end: FrontEndSpec
+    normaliser: Normaliser
+    manifest: Manifest
+    partition: Partition
+
+    @property
+    @abstractmethod
+    def model(self) -> Path:
+        """The ``.keras`` file, or the folder of a SavedModel."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The model's name, one line."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """Name of each class, in the order of the network's outputs."""
+
+    @property
+    @abstractmethod
+    def labels_origin(self) -> tuple[str, str]:
+        """What named the labels, and what to do if they are not the network's; for messages."""
+
+    @property
+    @abstractmethod
+    def partition_path(self) -> Path:
+        """What messages about the partition name."""
+
+    @property
+    @abstractmethod
+    def temperature(self) -> float | None:
+        """What the training found the logits are to be divided by; None where it is not known."""
+
+    @abstractmethod
+    def label_of(self, clip: Clip) -> str:
+        """A clip's class; it may be none of the labels."""
+
+    @abstractmethod
+    def allowed_by_corpus(self) -> dict[str, tuple[str, ...]]:
+        """The labels that each corpus has, by its name."""
+
+    @abstractmethod
+    def provenance(self) -> dict[str, Any]:
+        """Digests of what the network was made from, and seeds; JSON values."""
+
+    @abstractmethod
+    def scores(self) -> dict[str, Any]:
+        """The network's own scores, as a model file keeps them; JSON values."""
+
+    @cached_property
+    def validation(self) -> tuple[Clip, ...]:
+        """The validation clips that have one of the network's classes.
+
+        Raises:
+            ConversionRefused: There is none, so a loss could not be measured.
+        """
+        clips = tuple(
+            clip
+            for clip in self.partition.clips(self.manifest, "validation")
+            if self.label_of(clip) in self.labels
+        )
+        if not clips:
+            raise ConversionRefused(
+                f"{self.partition_path}: the partition has no validation clips, so what a "
+                "conversion loses cannot be measured; keep some speakers back for validation"
+            )
+        return clips
+
+    def classes(self, clips: Sequence[Clip]) -> npt.NDArray[np.int64]:
+        """Index of each clip's class, (clips,)."""
+        place = {label: index for index, label in enumerate(self.labels)}
+        return np.array([place[self.label_of(clip)] for clip in clips], dtype=np.int64)
+
+    def allowed(self, clips: Sequence[Clip]) -> npt.NDArray[np.bool_]:
+        """The classes that each clip's corpus has, (clips, classes)."""
+        corpora = (clip.corpus for clip in clips)
+        return allowed_mask(corpora, self.labels, self.allowed_by_corpus())
+
+    def write_features(
+        self, store: FeatureStore, clips: Sequence[Clip], path: Path, progress: Progress, stage: str
+    ) -> None:
+        """Writes normalised features of the clips to ``path``, float32 (clips, ...).
+
+        Raises:
+            SerEdgeError: A recording is missing, changed or not readable.
+            OSError: The disk is full.
+        """
+        store.fill(self.manifest, clips, progress=lambda done, of: progress(stage, done, of))
+        raw = path.with_name(f"raw-{path.name}")
+        rows = store.matrix(clips, raw)
+        # Plain writes: a full disk under a written memory map ends in SIGBUS, not in an error.
+        with path.open("wb") as stream:
+            layout = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
+            np.lib.format.write_array_header_1_0(stream, layout)
+            for start in range(0, len(rows), ROWS):
+                stream.write(self.normaliser(rows[start : start + ROWS]).astype("<f4").tobytes())
+        del rows
+        raw.unlink()
+
+
 @dataclass(frozen=True)
-class RunInputs:
+class RunInputs(Inputs):
     """A finished run, read. Threads may share it.
 
     Attributes:
@@ -74,60 +191,38 @@ class RunInputs:
             Partition.read(run.partition),
         )
 
+    @property
+    def model(self) -> Path:
+        """The run's ``model.keras``."""
+        return self.run.model
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return self.recipe.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The recipe's labels."""
+        return tuple(self.recipe.labels)
+
+    @property
+    def labels_origin(self) -> tuple[str, str]:
+        """The run's recipe."""
+        return "the recipe", "use the run's own recipe.toml"
+
+    @property
+    def partition_path(self) -> Path:
+        """The run's ``partition.csv``."""
+        return self.run.partition
+
     def label_of(self, clip: Clip) -> str:
         """A clip's class, after the recipe's merges."""
         return label_of(self.recipe, clip)
 
-    @cached_property
-    def validation(self) -> tuple[Clip, ...]:
-        """The validation clips that have one of the network's classes.
-
-        Raises:
-            ConversionRefused: There is none, so a loss could not be measured.
-        """
-        clips = tuple(
-            clip
-            for clip in self.partition.clips(self.manifest, "validation")
-            if self.label_of(clip) in self.recipe.labels
-        )
-        if not clips:
-            raise ConversionRefused(
-                f"{self.run.path}: its partition has no validation clips, so what a conversion "
-                "loses cannot be measured; train with a protocol that keeps some speakers back"
-            )
-        return clips
-
-    def classes(self, clips: Sequence[Clip]) -> npt.NDArray[np.int64]:
-        """Index of each clip's class, (clips,)."""
-        place = {label: index for index, label in enumerate(self.recipe.labels)}
-        return np.array([place[self.label_of(clip)] for clip in clips], dtype=np.int64)
-
-    def allowed(self, clips: Sequence[Clip]) -> npt.NDArray[np.bool_]:
-        """The classes that each clip's corpus has, (clips, classes)."""
-        labels = self.recipe.labels
-        by_corpus = allowed_of(self.recipe, self.manifest)
-        return allowed_mask((clip.corpus for clip in clips), labels, by_corpus)
-
-    def write_features(
-        self, store: FeatureStore, clips: Sequence[Clip], path: Path, progress: Progress, stage: str
-    ) -> None:
-        """Writes normalised features of the clips to ``path``, float32 (clips, ...).
-
-        Raises:
-            SerEdgeError: A recording is missing, changed or not readable.
-            OSError: The disk is full.
-        """
-        store.fill(self.manifest, clips, progress=lambda done, of: progress(stage, done, of))
-        raw = path.with_name(f"raw-{path.name}")
-        rows = store.matrix(clips, raw)
-        # Plain writes: a full disk under a written memory map ends in SIGBUS, not in an error.
-        with path.open("wb") as stream:
-            layout = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
-            np.lib.format.write_array_header_1_0(stream, layout)
-            for start in range(0, len(rows), ROWS):
-                stream.write(self.normaliser(rows[start : start + ROWS]).astype("<f4").tobytes())
-        del rows
-        raw.unlink()
+    def allowed_by_corpus(self) -> dict[str, tuple[str, ...]]:
+        """The recipe's labels that each corpus has."""
+        return allowed_of(self.recipe, self.manifest)
 
     @property
     def _protocol(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("keras", reason="needs the extra convert")
 
+from ser_edge_convert import attempt as attempts
 from ser_edge_convert import conversion
 from ser_edge_convert.child import run_child
 from ser_edge_convert.conversion import convert, report_path
@@ -58,7 +59,7 @@ def made(tmp_path_factory):
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conversion, "run_child", keep)
+        patch.setattr(attempts, "run_child", keep)
         result = convert(
             run, folder / MODEL, store=folder / "store", variant="int8", max_drop=1.0,
             calibration_size=40,
