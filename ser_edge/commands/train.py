@@ -45,6 +45,7 @@ Examples:
   ser-edge train --recipe default --data manifest.csv --run runs/x --protocol leave-one-speaker-out
   ser-edge train --run runs/first --resume
   ser-edge train --recipe default --data manifest.csv --run runs/b --tensorboard logs/b
+  ser-edge train --recipe default --data manifest.csv --run runs/t --teacher scores.csv
   ser-edge train --recipe default --data manifest.csv --run runs/c --strategy multi-worker \\
     --workers host0:2222,host1:2222 --worker 0    (and on host1: --worker 1)
 
@@ -82,6 +83,8 @@ unbroken training ends with.""",
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs, instead of the recipe's.")
 @click.option("--speaker-embedding", metavar="RUN", help="Join the speaker embedding of this run, "
               "frozen, to the network; see ser-edge recipes rnn-cremad.")  # fmt: skip
+@click.option("--teacher", metavar="SCORES", help="Blend the soft labels of this table into "
+              "the labels of training clips; see: ser-edge teach.")  # fmt: skip
 @click.option("--score-test", is_flag=True, help="Score the test part too: once, when all is "
               "chosen.")  # fmt: skip
 @click.option("--tensorboard", metavar="FOLDER", help="Log losses, UAR and learning rate of each "
@@ -106,6 +109,7 @@ def command(
     seed: int | None,
     epochs: int | None,
     speaker_embedding: str | None,
+    teacher: str | None,
     score_test: bool,
     tensorboard: str | None,
     strategy: str,
@@ -148,6 +152,7 @@ def command(
         seed=seed,
         epochs=epochs,
         speaker_embedding=speaker_embedding,
+        teacher=teacher,
     )
     place = default_store() if store is None else Path(store)
     with output.progress("training") as progress, ExitStack() as stack:

@@ -39,6 +39,8 @@ class Part:
         copies: Changed copies of each utterance; their rows follow the utterance's own.
         repeats: How often an epoch shows each utterance, (utterances,); None: once each.
             Of equal ones that are not whole, as 0.5, an epoch shows that share, drawn anew.
+        soft: Target distribution of each utterance over its allowed classes, (utterances,
+            classes), in place of its label alone; None: the labels.
 
     Raises:
         ValueError: The lengths differ, or a label is not among the allowed classes.
@@ -50,15 +52,19 @@ class Part:
     weights: Array | None = None
     copies: int = 0
     repeats: Array | None = None
+    soft: Array | None = None
 
     def __post_init__(self) -> None:
         groups = len(self.features) / (self.copies + 1)
         lengths = {groups, len(self.labels), len(self.allowed)}
-        lengths |= {len(given) for given in (self.weights, self.repeats) if given is not None}
+        optional = (self.weights, self.repeats, self.soft)
+        lengths |= {len(given) for given in optional if given is not None}
         if len(lengths) != 1:
             raise ValueError(f"a part's arrays differ in length: {sorted(lengths)}")
         if not self.allowed[np.arange(len(self.labels)), self.labels].all():
             raise ValueError("a label is not among its utterance's allowed classes")
+        if self.soft is not None and self.soft[~self.allowed].any():
+            raise ValueError("a target is not among its utterance's allowed classes")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -75,9 +81,15 @@ class Part:
         return np.asarray(self.features[indices * (self.copies + 1) + copies])
 
     def targets(self, indices: npt.NDArray[np.int64]) -> Array:
-        """One-hot classes and masks of some utterances, float32 (len(indices), 2 * classes)."""
-        one_hot = np.eye(self.classes, dtype=np.float32)[self.labels[indices]]
-        return np.concatenate([one_hot, self.allowed[indices].astype(np.float32)], axis=1)
+        """Target distributions, one-hot without soft ones, and masks of some utterances.
+
+        float32 (len(indices), 2 * classes).
+        """
+        if self.soft is None:
+            distribution = np.eye(self.classes, dtype=np.float32)[self.labels[indices]]
+        else:
+            distribution = self.soft[indices]
+        return np.concatenate([distribution, self.allowed[indices].astype(np.float32)], axis=1)
 
 
 def class_weights(labels: npt.NDArray[np.int64], classes: int, how: str) -> Array:

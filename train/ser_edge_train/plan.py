@@ -21,6 +21,7 @@ from ser_edge_train.partitions import PARTS, PROTOCOLS, Partition, Row
 from ser_edge_train.recipes.schema import Recipe, RecipeError
 from ser_edge_train.speaker_embedding import pinned
 from ser_edge_train.speaker_task import held_out, with_speakers
+from ser_edge_train.teacher_scores import TeacherScores, described, pinned_teacher
 
 GIVEN = "given"
 """The name in a recipe for a partition that no protocol made."""
@@ -46,6 +47,7 @@ class Plan:
             recording, "label NAME" for an emotion that the recipe does not have,
             "of another sex", or that the partition does not use them.
         audit: What stands in two parts of the partition, and what could not be told.
+        teacher: The scores of the recipe's teacher, if it has one.
     """
 
     recipe: Recipe
@@ -53,6 +55,7 @@ class Plan:
     partition: Partition
     left_out: Mapping[str, int]
     audit: Audit
+    teacher: TeacherScores | None = None
 
     def label_of(self, clip: Clip) -> str:
         """The recipe's label of a clip."""
@@ -91,13 +94,33 @@ class Plan:
         has = allowed_of(self.recipe, self.manifest)
         return allowed_mask((clip.corpus for clip in clips), self.recipe.labels, has)
 
-    def part(self, clips: Sequence[Clip], features: npt.NDArray[Any], copies: int = 0) -> Part:
+    def soft(self, clips: Sequence[Clip]) -> npt.NDArray[np.float32] | None:
+        """Target distributions of training clips, (clips, labels); None without a teacher."""
+        how = self.recipe.teacher
+        if how is None or self.teacher is None:
+            return None
+        hard = np.eye(len(self.recipe.labels), dtype=np.float32)[self.labels(clips)]
+        said, known = self.teacher.targets(
+            clips, self.recipe.labels, self.recipe.merge, self.allowed(clips), how.temperature
+        )
+        share = np.float32(how.weight) * known[:, None].astype(np.float32)
+        return (1 - share) * hard + share * said
+
+    def part(
+        self,
+        clips: Sequence[Clip],
+        features: npt.NDArray[Any],
+        copies: int = 0,
+        *,
+        taught: bool = False,
+    ) -> Part:
         """What the fit needs of clips whose features are given, in the same order.
 
         Args:
             clips: The utterances.
             features: Of each the features and those of its ``copies``, before the normaliser.
             copies: How many stand behind each, for an epoch to choose from.
+            taught: Whether the recipe's teacher is listened to.
         """
         how = self.recipe.fit
 
@@ -111,6 +134,7 @@ class Plan:
             factors(how.corpus_weights),
             copies,
             factors(how.corpus_repeats) if how.corpus_repeats else None,
+            self.soft(clips) if taught else None,
         )
 
     def notes(self) -> Iterator[str]:
@@ -128,6 +152,8 @@ class Plan:
         for label in self.recipe.labels:
             if label not in heard:
                 yield f"no training clip has the label {label}"
+        if self.teacher is not None:
+            yield described(self.recipe, self.teacher, self.clips("train"))
         if self.audit.changed:
             yield (
                 f"{len(self.audit.changed)} clips have other audio than the partition says "
@@ -159,6 +185,8 @@ def make_plan(
             clips of the given partition.
         SpeakerEmbeddingError: The recipe's speaker embedding does not fit it, or has heard
             speakers that validate or test.
+        TeacherError: The scores of the recipe's teacher cannot be used, or it may have heard
+            speakers that test.
     """
     protocol = recipe.protocol.name
     if given is None and protocol == GIVEN:
@@ -199,8 +227,10 @@ def make_plan(
         recipe = with_speakers(recipe, chosen, partition)
         found = audit(chosen, partition)
     recipe = pinned(recipe, chosen, partition)
-    return Plan(recipe, chosen, _with_digests(partition, chosen), dict(sorted(left_out.items())),
-                found)  # fmt: skip
+    partition = _with_digests(partition, chosen)
+    recipe, teacher = pinned_teacher(recipe, chosen, partition)
+    counted = dict(sorted(left_out.items()))
+    return Plan(recipe, chosen, partition, counted, found, teacher)
 
 
 def strangers(recipe: Recipe, manifest: Manifest) -> list[Clip]:

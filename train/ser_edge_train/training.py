@@ -248,7 +248,7 @@ def _train(
     for part in looked_at:
         choices = plan.choices(part)
         clips = [clip for clip, _ in rows[part][:: choices + 1]]
-        parts[part] = plan.part(clips, features[part], choices)
+        parts[part] = plan.part(clips, features[part], choices, taught=part == "train")
     fitted = fitting.fit(
         recipe,
         parts["train"],

@@ -27,6 +27,7 @@ from ser_edge_train.recipes.protocol import (
 from ser_edge_train.recipes.published import Published
 from ser_edge_train.recipes.speaker import SpeakerEmbedding
 from ser_edge_train.recipes.table import Table
+from ser_edge_train.recipes.teacher import Teacher
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Label = Annotated[str, Field(min_length=1, max_length=64)]
@@ -57,6 +58,7 @@ class Recipe(Table):
         network: The name and the parameters of a network.
         speaker_embedding: See :class:`~ser_edge_train.recipes.speaker.SpeakerEmbedding`;
             left out: none.
+        teacher: See :class:`~ser_edge_train.recipes.teacher.Teacher`; left out: none.
         augmentation: See :class:`Augmentation`.
         fit: See :class:`Fit`.
         published: Figures that others printed for such a system; left out: none.
@@ -74,6 +76,7 @@ class Recipe(Table):
     front_end: dict[str, Any]
     network: Annotated[Parameters, Field(discriminator="name")]
     speaker_embedding: SpeakerEmbedding | None = None
+    teacher: Teacher | None = None
     augmentation: Augmentation = Augmentation()
     fit: Fit
     published: Annotated[tuple[Published, ...], Field(strict=False)] | None = None
@@ -114,6 +117,8 @@ class Recipe(Table):
                 raise ValueError("merge: there are no emotions with target = 'speaker'")
             if self.speaker_embedding is not None:
                 raise ValueError("speaker_embedding: target = 'speaker' makes one, and takes none")
+            if self.teacher is not None:
+                raise ValueError("teacher: there are no emotions with target = 'speaker'")
         if self.speaker_embedding is not None and len(self.spec.output_shape) == 1:
             raise ValueError("speaker_embedding: needs front_end.layout = 'sequence'")
         return self
@@ -184,6 +189,9 @@ class Recipe(Table):
         # Each network's and each protocol's name is its table's own default.
         said["network"]["name"] = self.network.name
         said["protocol"]["name"] = self.protocol.name
+        if self.teacher is not None and self.teacher.scores_sha256 is not None:
+            # Wherever the table lies, it is what it holds.
+            del said["teacher"]["scores"]
         return hashlib.sha256(tomli_w.dumps(said).encode()).hexdigest()
 
     def to_toml(self) -> str:
@@ -196,13 +204,19 @@ class Recipe(Table):
         return self.seed if self.protocol.seed is None else self.protocol.seed
 
     def resolved(
-        self, *, labels: tuple[str, ...] | None = None, network_sha256: str | None = None
+        self,
+        *,
+        labels: tuple[str, ...] | None = None,
+        network_sha256: str | None = None,
+        teacher: dict[str, str] | None = None,
     ) -> Recipe:
-        """A copy with what a training found out: its speakers, its embedding's digest."""
+        """A copy with what a training found out: its speakers, digests of what it builds on."""
         changes: dict[str, Any] = {} if labels is None else {"labels": labels}
         if network_sha256 is not None and self.speaker_embedding is not None:
             found = {"network_sha256": network_sha256}
             changes["speaker_embedding"] = self.speaker_embedding.model_copy(update=found)
+        if teacher is not None and self.teacher is not None:
+            changes["teacher"] = self.teacher.model_copy(update=teacher)
         return self.model_copy(update=changes)
 
     def with_changes(
@@ -214,6 +228,7 @@ class Recipe(Table):
         sex: str | None = None,
         protocol: str | None = None,
         speaker_embedding: str | None = None,
+        teacher: str | None = None,
         **options: Any,
     ) -> Recipe:
         """A copy with what is not None changed, checked like a file.
@@ -227,6 +242,7 @@ class Recipe(Table):
                 belong to the recipe's own go with it.
             speaker_embedding: Run directory of another speaker embedding; how it is joined
                 stays as it is.
+            teacher: Table of another teacher's scores; weight and temperature stay.
             **options: Of the protocol.
 
         Raises:
@@ -239,6 +255,11 @@ class Recipe(Table):
             joined = values.setdefault("speaker_embedding", {})
             joined.pop("network_sha256", None)
             joined["run"] = speaker_embedding
+        if teacher is not None:
+            taught = values.setdefault("teacher", {})
+            for found_out in ("scores_sha256", "learnt_by"):
+                taught.pop(found_out, None)
+            taught["scores"] = teacher
         for table, key, value in (
             (values["protocol"], "fold", fold),
             (values, "seed", seed),

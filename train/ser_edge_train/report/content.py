@@ -86,6 +86,7 @@ def build_report(
             "model": _sha256(run.model),
             "predictions": _sha256(run.predictions),
         },
+        "teacher": None if recipe.teacher is None else recipe.teacher.model_dump(mode="json"),
         "seed": recipe.seed,
         "versions": dict(sorted((versions or last.get("versions") or library_versions()).items())),
         "model": {

@@ -1,0 +1,85 @@
+"""Soft labels on the command line: made, trained on, refused for another fold."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ser_edge_train.manifest import Manifest
+from tests.train.voices import emotion_recipe, voices
+
+SPEAKERS = 10
+
+
+@pytest.fixture(scope="module")
+def lesson(ser_edge, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lesson")
+    (folder / "voices").mkdir()
+    manifest = voices(folder / "voices", speakers=SPEAKERS)
+    manifest.write(folder / "manifest.csv")
+    recipe = emotion_recipe(folder, fit__epochs=1).model_copy(update={"speaker_embedding": None})
+    (folder / "pupil.toml").write_text(recipe.to_toml())
+    draw = np.random.default_rng(0)
+    place = {label: index for index, label in enumerate(recipe.labels)}
+    rows = [np.eye(8)[place[clip.emotion]] + 0.1 * draw.normal(size=8) for clip in manifest.clips]
+    names = np.array([clip.path for clip in manifest.clips])
+    np.savez(folder / "encoder.npz", path=names, embedding=np.array(rows, np.float32))
+    (folder / "wrong.npz").write_text("no zip")
+
+    def step(*words):
+        return ser_edge(*words, cwd=folder, SER_EDGE_STORE=str(folder / "store"))
+
+    asked = ("--recipe", "pupil.toml", "--data", "manifest.csv")
+    done = {
+        "text": step("teach", "encoder.npz", *asked, "--out", "scores.csv"),
+        "json": step("teach", "encoder.npz", *asked, "--out", "again.csv", "--json"),
+        "wrong": step("teach", "wrong.npz", *asked, "--out", "none.csv"),
+        "taught": step("train", *asked, "--run", "taught", "--teacher", "scores.csv",
+                       "--processes", "1"),
+        "refused": step("train", *asked, "--run", "refused", "--teacher", "scores.csv",
+                        "--fold", "2", "--processes", "1"),
+    }  # fmt: skip
+    return folder, done
+
+
+def test_a_table_is_written_and_its_teacher_measured(lesson):
+    folder, done = lesson
+    assert done["text"].returncode == 0, done["text"].stderr
+    text = done["text"].stdout
+    assert "training speakers, cross-fitted" in text
+    assert "validation speakers" in text
+    assert (folder / "scores.csv").read_bytes() == (folder / "again.csv").read_bytes()
+    record = json.loads(done["json"].stdout)
+    assert record["clips"] == len((folder / "scores.csv").read_text().splitlines()) - 1
+    assert record["partition"] == (folder / "scores.csv").read_text().splitlines()[1][65:129]
+
+
+def test_a_run_is_taught_and_its_report_says_so(lesson):
+    folder, done = lesson
+    assert done["taught"].returncode == 0, done["taught"].stderr
+    manifest = Manifest.read(folder / "manifest.csv")
+    assert "made by this partition" in done["taught"].stdout
+    assert 0 < json.loads(done["json"].stdout)["clips"] < len(manifest.clips)
+    report = json.loads((folder / "taught" / "report.json").read_text())
+    assert report["teacher"]["learnt_by"] == "this partition"
+    page = (folder / "taught" / "report.html").read_text()
+    assert "60 % of each training label is a teacher's opinion" in page
+
+
+def test_a_table_of_another_fold_is_refused_in_one_line(lesson):
+    folder, done = lesson
+    assert done["refused"].returncode == 1
+    (line,) = done["refused"].stderr.splitlines()
+    assert "scores.csv" in line
+    assert "may have heard who tests its pupil" in line
+    assert not (folder / "refused").exists()
+
+
+def test_a_wrong_file_is_one_line(lesson):
+    folder, done = lesson
+    assert done["wrong"].returncode == 1
+    (line,) = done["wrong"].stderr.splitlines()
+    assert "wrong.npz: no .npz file" in line
+    assert not (folder / "none.csv").exists()

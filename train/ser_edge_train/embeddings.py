@@ -1,0 +1,91 @@
+"""What a large encoder makes of recordings: a row of numbers each, in an ``.npz`` file.
+
+Arrays: ``embedding`` (recordings, values), of any kind of number; and ``path``, each
+recording's file below the manifest's root, or ``audio_sha256``, its digest.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge_runtime.errors import FileError
+from ser_edge_train.manifest import Clip
+
+NAMES = ("audio_sha256", "path")
+
+
+class EmbeddingsError(FileError):
+    """A file of embeddings that cannot be used; says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """A row of numbers for each recording. Immutable; threads may share it.
+
+    Attributes:
+        by: "audio_sha256" or "path": what ``names`` are.
+        names: Of each recording.
+        values: float32 (recordings, values).
+    """
+
+    by: str
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> Embeddings:
+        """Reads an ``.npz`` file.
+
+        Raises:
+            EmbeddingsError: It is missing, no such file, or its arrays do not fit together.
+        """
+        arrays = _arrays(Path(path))
+        by = next((name for name in NAMES if name in arrays), None)
+        if by is None or "embedding" not in arrays:
+            raise EmbeddingsError(
+                path,
+                f"holds {', '.join(sorted(arrays)) or 'nothing'}",
+                "it needs the arrays embedding and path (or audio_sha256)",
+            )
+        names, values = arrays[by], arrays["embedding"]
+        if values.ndim != 2 or not values.shape[1] or len(values) != len(names):
+            raise EmbeddingsError(
+                path,
+                f"embedding has shape {values.shape} for {len(names)} recordings",
+                "it needs a row a recording",
+            )
+        if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+            raise EmbeddingsError(path, "embedding holds no finite numbers", "make it anew")
+        return cls(by, tuple(map(str, names.tolist())), values.astype(np.float32))
+
+    def rows(self, clips: Iterable[Clip]) -> npt.NDArray[np.int64]:
+        """The row of each clip, (clips,); -1 where there is none."""
+        place = {_plain(name): row for row, name in enumerate(self.names)}
+        of = (clip.audio_sha256 if self.by == "audio_sha256" else clip.path for clip in clips)
+        return np.array([place.get(_plain(name), -1) for name in of], dtype=np.int64)
+
+
+def _plain(name: str) -> str:
+    return str(PurePosixPath(name))
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("one array alone")
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise EmbeddingsError(path, "no such file", "check the name") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as fault:
+        words = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
+        raise EmbeddingsError(path, f"no .npz file ({words})", "make it anew") from None
