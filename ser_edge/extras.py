@@ -11,6 +11,8 @@ EXTRAS = {
     "train": ("tensorflow", "keras", "sklearn", "matplotlib", "jinja2", "pydantic", "tomli_w"),
     "convert": ("tensorflow", "keras", "flatbuffers", "pydantic"),
     "mic": ("sounddevice",),
+    "parquet": ("pyarrow",),
+    "cluster": ("distributed",),
 }
 """For each extra the modules that it brings and that commands import."""
 

@@ -54,11 +54,11 @@ def find_recordings(paths: Iterable[str]) -> Iterator[Recording]:
             yield Recording(path)
 
 
-def _search(folder: str) -> list[Recording]:
+def _search(folder: str) -> Iterator[Recording]:
     from ser_edge_runtime.audio import AUDIO_SUFFIXES
 
     faults: list[OSError] = []
-    found = []
+    empty = True
     for where, folders, files in os.walk(folder, onerror=faults.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
@@ -66,8 +66,11 @@ def _search(folder: str) -> list[Recording]:
             audio = splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122 - as above
             # Pipes and devices are left out: reading one could block for ever.
             if audio and not name.startswith(".") and isfile(path):  # noqa: PTH113 - as above
-                found.append(Recording(path))
+                empty = False
+                yield Recording(path)
     for fault in faults:
+        empty = False
         where = os.fsdecode(fault.filename)
-        found.append(Recording(where, UnreadableFolder(where, fault.strerror or "unknown")))
-    return found or [Recording(folder, NoRecordings(folder, AUDIO_SUFFIXES))]
+        yield Recording(where, UnreadableFolder(where, fault.strerror or "unknown"))
+    if empty:
+        yield Recording(folder, NoRecordings(folder, AUDIO_SUFFIXES))

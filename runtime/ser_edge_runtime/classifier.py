@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from os import PathLike
 
 import numpy as np
@@ -19,6 +20,9 @@ from ser_edge_runtime.segments import Segment, cut, frames_of_recording
 
 Array = npt.NDArray[np.float32]
 Samples = npt.NDArray[np.floating]
+
+UNCERTAIN = "uncertain"
+"""The answer of :meth:`Result.or_uncertain` where no class is probable enough."""
 
 
 @record()
@@ -41,6 +45,17 @@ class Result:
     seconds: float
     start: float
     end: float
+
+    def or_uncertain(self, min_score: float) -> Result:
+        """This result, or one labelled "uncertain" if its score is below ``min_score``.
+
+        The score and the classes' probabilities stay. The model's card says how many
+        answers are left, and how many of those are right, for several values.
+
+        Args:
+            min_score: A probability, 0 to 1.
+        """
+        return replace(self, label=UNCERTAIN) if self.score < min_score else self
 
 
 class Classifier:

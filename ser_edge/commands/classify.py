@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ser_edge.inputs import STDIN, Recording, find_recordings
-from ser_edge.options import Seconds, interpreter_options
+from ser_edge.options import Seconds, Share, interpreter_options
 from ser_edge.output import Output, describe_os_error, output_options
+from ser_edge.plan import Plan, plan_options
 from ser_edge_runtime.errors import SerEdgeError
 
 if TYPE_CHECKING:
     from ser_edge_runtime import Classifier, Result
 
+# As in ser_edge.lines, which needs numpy.
 _COLUMNS = ("path", "start", "end", "label", "score", "seconds", "error")
-_WIDEST_PATH = 60
 
 
 @click.command(
@@ -27,12 +28,13 @@ Examples:
   ser-edge classify recordings/ interview.flac --top 3
   ser-edge classify interview.wav --segment 3 --step 1 --csv > emotions.csv
   arecord -q -f S16_LE -r 16000 -d 3 | ser-edge classify - --json
+  ser-edge classify archive/ --jobs 4 --out emotions.jsonl --resume
 
 Folders are searched at any depth for .wav, .flac, .ogg, .opus, .mp3 and .aiff; hidden
 files are left out. A recording that cannot be read is named on stderr, the others are
 classified, and the exit code is 1.""",
 )
-@click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
+@plan_options
 @click.option("--top", type=click.IntRange(min=1), help="Show the N most probable emotions.")
 @click.option(
     "--segment",
@@ -44,11 +46,17 @@ classified, and the exit code is 1.""",
     type=Seconds(),
     help="Seconds from one piece to the next (with --segment; by default the same).",
 )
+@click.option(
+    "--min-score",
+    type=Share(),
+    help="Answer uncertain where no emotion is as probable as this, as 0.5.",
+)
 @interpreter_options
 @output_options(csv=_COLUMNS)
 def command(
-    paths: tuple[str, ...],
+    plan: Plan,
     top: int | None,
+    min_score: float | None,
     segment: float | None,
     step: float | None,
     model: str | None,
@@ -64,16 +72,30 @@ def command(
     """
     if step is not None and segment is None:
         raise click.UsageError("--step needs --segment")
-    if paths.count(STDIN) > 1:
+    if plan.paths.count(STDIN) > 1:
         raise click.UsageError("standard input (-) can be read once only")
-    if STDIN in paths and sys.stdin.isatty():
+    if STDIN in (*plan.paths, plan.listed) and sys.stdin.isatty():
         raise click.UsageError("nothing is piped into standard input (-)")
-    recordings = list(find_recordings(paths))
+    if plan.large:
+        plan.check(output.style)
+        from ser_edge.archive import classify_archive
+
+        settings: dict[str, Any] = {"threads": threads, "segment": segment, "step": step}
+        settings |= {"interpreter": interpreter, "delegate": delegate}
+        return classify_archive(plan, model, settings, top, min_score, output)
+    recordings = list(find_recordings(plan.paths))
+    from ser_edge.lines import Lines
     from ser_edge_runtime.classifier import Classifier
 
     classifier = Classifier.load(model, threads=threads, interpreter=interpreter, delegate=delegate)
     output.columns = (*_COLUMNS, *classifier.labels)
-    lines = _Lines(recordings, classifier.labels, top, windowed=segment is not None)
+    lines = Lines(
+        classifier.labels,
+        max((len(recording.path) for recording in recordings), default=0),
+        top=top,
+        min_score=min_score,
+        windowed=segment is not None,
+    )
     # On a terminal the results themselves show how far the work is.
     with output.progress("classifying", shown=not sys.stdout.isatty()) as progress:
         for done, recording in enumerate(recordings):
@@ -90,7 +112,8 @@ def command(
             # Printed outside the try: a full disk or a closed pipe is no fault of the recording.
             for result in results:
                 output.record(
-                    lines.values(recording, result, output.style), lines.text(recording, result)
+                    lines.values(recording.path, result, flat=output.style == "csv"),
+                    lines.text(recording.path, result),
                 )
     return output.exit_code
 
@@ -117,47 +140,3 @@ def _classify(
     except ValueError as fault:
         # The samples were checked when they were read: it is the two lengths.
         raise click.UsageError(str(fault)) from None
-
-
-class _Lines:
-    """How a result is written; columns stand below each other."""
-
-    def __init__(
-        self,
-        recordings: list[Recording],
-        labels: tuple[str, ...],
-        top: int | None,
-        *,
-        windowed: bool,
-    ) -> None:
-        longest = max((len(recording.path) for recording in recordings), default=0)
-        self._path_width = min(longest, _WIDEST_PATH)
-        self._label_width = max(len(label) for label in labels)
-        self._top = top
-        self._windowed = windowed
-
-    def values(self, recording: Recording, result: Result, style: str) -> dict[str, Any]:
-        best = self._best(result, len(result.scores) if self._top is None else self._top)
-        scores = {label: score for label, score in result.scores.items() if label in best}
-        values: dict[str, Any] = {"path": recording.path}
-        if self._windowed:
-            values |= {"start": result.start, "end": result.end}
-        values |= {"label": result.label, "score": result.score}
-        values |= scores if style == "csv" else {"scores": scores}
-        return values | {"seconds": result.seconds}
-
-    def text(self, recording: Recording, result: Result) -> str:
-        best = self._best(result, 2 if self._top is None else self._top)
-        columns = [recording.path.ljust(self._path_width)]
-        if self._windowed:
-            columns.append(f"{result.start:7.2f} - {result.end:7.2f} s")
-        columns += [
-            f"{label.ljust(self._label_width)} {100 * result.scores[label]:5.1f} %"
-            for label in best
-        ]
-        return "  ".join(columns)
-
-    @staticmethod
-    def _best(result: Result, count: int) -> list[str]:
-        # sorted() is stable: equal scores keep the order of the labels.
-        return sorted(result.scores, key=lambda label: -result.scores[label])[:count]
