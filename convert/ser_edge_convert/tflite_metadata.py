@@ -9,6 +9,7 @@ few tables that are needed are quickly written by hand.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import flatbuffers
@@ -19,13 +20,34 @@ BUFFER_NAME = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 # The schema's first release has all that is written here.
 _PARSER_VERSION = "1.0.0"
+# AudioProperties came with this one.
+_AUDIO_PARSER_VERSION = "1.3.0"
 _FEATURE_PROPERTIES = 1
+_AUDIO_PROPERTIES = 4
+_SAMPLE_RATE, _CHANNELS = 0, 1
 _AXIS_LABELS = 2
 # schema.fbs asks for buffers at multiples of 16; kernels on small devices rely on it.
 _ALIGNMENT = 16
 
 Offset = int
 Fields = dict[int, Offset]
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """What is said of an input or output.
+
+    Attributes:
+        name: Its name.
+        description: What it holds.
+        kind: Which of the schema's ContentProperties it has.
+        properties: Numbers of that table by slot.
+    """
+
+    name: str
+    description: str
+    kind: int
+    properties: dict[int, int]
 
 
 def add_tflite_metadata(
@@ -55,10 +77,40 @@ def add_tflite_metadata(
     Returns:
         The model with the buffer; the same input gives the same bytes.
     """
-    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
-    content = _model_metadata(
-        name, description, licence, input_description, output_description, labels_file
+    fed = _Tensor("features", input_description, _FEATURE_PROPERTIES, {})
+    given = _Tensor("logits", output_description, _FEATURE_PROPERTIES, {})
+    content = _model_metadata(name, description, licence, fed, given, labels_file, _PARSER_VERSION)
+    return with_metadata(schema.ModelT.InitFromPackedBuf(flatbuffer, 0), content)
+
+
+def audio_metadata(
+    *, name: str, description: str, licence: str, sample_rate: int, labels_file: str = "labels.txt"
+) -> bytes:
+    """What goes into the buffer of a model that takes mono samples and gives probabilities.
+
+    Args:
+        name: The model's name.
+        description: What it is.
+        licence: Licence of the weights.
+        sample_rate: Hz of the samples.
+        labels_file: Name of the appended zip's member that names the outputs.
+    """
+    described = f"Mono speech at {sample_rate} Hz, full scale = 1, zeros after its end."
+    properties = {_SAMPLE_RATE: sample_rate, _CHANNELS: 1}
+    fed = _Tensor("samples", described, _AUDIO_PROPERTIES, properties)
+    given = _Tensor("probabilities", "A probability for each emotion.", _FEATURE_PROPERTIES, {})
+    return _model_metadata(
+        name, description, licence, fed, given, labels_file, _AUDIO_PARSER_VERSION
     )
+
+
+def with_metadata(model: schema.ModelT, content: bytes) -> bytes:
+    """The bytes of a model with ``content`` as its TFLITE_METADATA buffer, in place of another.
+
+    Args:
+        model: Unpacked; it is changed.
+        content: As :func:`audio_metadata` gives it.
+    """
     entries = [e for e in model.metadata or [] if _text(e.name) != BUFFER_NAME]
     kept = {_text(e.name): e.buffer for e in model.metadata or []}
     if BUFFER_NAME in kept:
@@ -72,7 +124,7 @@ def add_tflite_metadata(
     model.metadata = [*entries, entry]
     for buffer in model.buffers:
         buffer.Pack = _aligned_pack(buffer)
-    builder = flatbuffers.Builder(len(flatbuffer) + len(content) + 4096)
+    builder = flatbuffers.Builder(len(content) + 4096)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
@@ -110,17 +162,27 @@ def _aligned_pack(buffer: Any) -> Callable[[Any], Offset]:
 
 
 def _model_metadata(
-    name: str, description: str, licence: str, fed: str, given: str, labels_file: str
+    name: str,
+    description: str,
+    licence: str,
+    fed: _Tensor,
+    given: _Tensor,
+    labels_file: str,
+    parser_version: str,
 ) -> bytes:
     builder = flatbuffers.Builder(1024)
 
     def text(value: str) -> Offset:
         return Offset(builder.CreateString(value))
 
-    def features() -> Offset:
-        properties = _table(builder, 0, {})
+    def content(tensor: _Tensor) -> Offset:
+        builder.StartObject(len(tensor.properties))
+        for slot, value in tensor.properties.items():
+            builder.PrependUint32Slot(slot, value, 0)
+        properties = builder.EndObject()
+        # Content: content_properties_type 0, content_properties 1, range 2
         builder.StartObject(3)
-        builder.PrependUint8Slot(0, _FEATURE_PROPERTIES, 0)
+        builder.PrependUint8Slot(0, tensor.kind, 0)
         builder.PrependUOffsetTRelativeSlot(1, properties, 0)
         return Offset(builder.EndObject())
 
@@ -133,12 +195,11 @@ def _model_metadata(
         return Offset(builder.EndObject())
 
     # TensorMetadata: name 0, description 1, content 3, associated_files 6
-    fed_tensor = _table(builder, 7, {0: text("features"), 1: text(fed), 3: features()})
-    given_tensor = _table(
-        builder,
-        7,
-        {0: text("logits"), 1: text(given), 3: features(), 6: _list(builder, [labels()])},
-    )
+    def described(tensor: _Tensor) -> Fields:
+        return {0: text(tensor.name), 1: text(tensor.description), 3: content(tensor)}
+
+    fed_tensor = _table(builder, 7, described(fed))
+    given_tensor = _table(builder, 7, described(given) | {6: _list(builder, [labels()])})
     # SubGraphMetadata: input_tensor_metadata 2, output_tensor_metadata 3
     subgraph = _table(
         builder, 5, {2: _list(builder, [fed_tensor]), 3: _list(builder, [given_tensor])}
@@ -152,7 +213,7 @@ def _model_metadata(
             1: text(description),
             3: _list(builder, [subgraph]),
             5: text(licence),
-            7: text(_PARSER_VERSION),
+            7: text(parser_version),
         },
     )
     builder.Finish(root, _IDENTIFIER)
