@@ -28,6 +28,7 @@ _NAMED_OPTIONS = {
 }
 _WHOLE = {"int32": "<i4", "int64": "<i8"}
 _MOST_VALUES = 64
+_DAMAGED = "the TensorFlow Lite file is damaged or cut short: copy or convert it again"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,16 @@ class Graph:
             if self.tensors[index].dtype.startswith(("float", "bfloat"))
         )
 
+    @cached_property
+    def unpacked(self) -> frozenset[int]:
+        """Positions of stored values that a DEQUANTIZE turns into floats before they are used."""
+        return frozenset(
+            position
+            for operator in self.operators
+            if operator.name == "DEQUANTIZE" and self.tensors[operator.inputs[0]].constant
+            for position in operator.outputs
+        )
+
     @property
     def output_quantum(self) -> float:
         """Step between two values of the output, in its own unit; 0 for one that is not quantised.
@@ -154,8 +165,15 @@ def read_graphs(flatbuffer: bytes) -> tuple[Graph, ...]:
     """
     if len(flatbuffer) < 8 or flatbuffer[4:8] != b"TFL3":
         raise ConversionFailed("not a TensorFlow Lite file: it lacks the mark TFL3; convert again")
-    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
-    return tuple(_graph(subgraph, model) for subgraph in model.subgraphs)
+    try:
+        model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+        graphs = tuple(_graph(subgraph, model) for subgraph in model.subgraphs or ())
+    # The generated reader follows whatever offsets stand in damaged bytes, into any error.
+    except Exception as fault:
+        raise ConversionFailed(_DAMAGED) from fault
+    if not graphs:
+        raise ConversionFailed(_DAMAGED)
+    return graphs
 
 
 def _graph(subgraph: schema.SubGraphT, model: schema.ModelT) -> Graph:

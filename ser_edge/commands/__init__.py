@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "Score a model or a run on labelled recordings.",
     "pool": "Pool the folds and seeds of a recipe into one report.",
     "convert": "Convert a run into a model file and measure what was lost.",
+    "lint": "Show which operators of a model a target can run.",
     "audit": "Prove what conversion cost, on speakers never heard before.",
     "explain": "Show which stretch of a recording decided.",
     "speakers": "Measure a speaker embedding on speakers it has never heard.",
