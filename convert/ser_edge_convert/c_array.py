@@ -52,13 +52,22 @@ def write_c_array(model_file: ModelFile, path: Path) -> None:
         OutputFailed: The name ends otherwise, or cannot stand in an #include.
         OSError: No room, or no permission.
     """
+    check_name(path)
+    header, source = render(model_file, path.stem)
+    write_text_atomically(path.with_suffix(".h"), header)
+    write_text_atomically(path, source)
+
+
+def check_name(path: Path) -> None:
+    """Refuses a name that :func:`write_c_array` cannot write.
+
+    Raises:
+        OutputFailed: It is no name of a C file, or cannot stand in an #include.
+    """
     if path.suffix not in SOURCES:
         raise OutputFailed(path, "no name of a C file", f"end it in {', '.join(SOURCES)}")
     if not path.stem.isprintable() or set(path.stem) & set('"\\'):
         raise OutputFailed(path, "no name that C can include", "use letters and digits")
-    header, source = render(model_file, path.stem)
-    write_text_atomically(path.with_suffix(".h"), header)
-    write_text_atomically(path, source)
 
 
 def render(model_file: ModelFile, stem: str) -> tuple[str, str]:
