@@ -11,6 +11,7 @@ EXTRAS = {
     "train": ("tensorflow", "keras", "sklearn", "matplotlib", "jinja2", "pydantic", "tomli_w"),
     "convert": ("tensorflow", "keras", "flatbuffers", "pydantic"),
     "mic": ("sounddevice",),
+    "service": ("uvicorn", "starlette"),
     "parquet": ("pyarrow",),
     "cluster": ("distributed",),
 }

@@ -110,6 +110,35 @@ class SampleRateError(SerEdgeError, ValueError):
         )
 
 
+class SampleRateChanged(SerEdgeError, ValueError):
+    """A stream that began at one sample rate goes on at another.
+
+    Args:
+        before: The rate it began at, in Hz.
+        now: The rate of the samples that were refused, in Hz.
+    """
+
+    def __init__(self, before: int, now: int) -> None:
+        super().__init__(
+            f"the stream began at {before} Hz and cannot go on at {now} Hz; "
+            "end it with flush() and begin another"
+        )
+
+
+class NoMicrophone(SerEdgeError):
+    """Sound cannot be recorded: no such device, no access to it, or it is gone.
+
+    Args:
+        fault: What is wrong, without a full stop.
+        hint: What to do next, without a full stop.
+    """
+
+    def __init__(
+        self, fault: str, hint: str = "list the devices with: ser-edge listen --list-devices"
+    ) -> None:
+        super().__init__(f"{fault}; {hint}")
+
+
 # --- model files: each rule of the format is a class, with a test of the same name ---
 
 
@@ -185,6 +214,25 @@ class GoldenInvalid(ModelFileError):
     """``golden.npz`` cannot be read or does not fit the model."""
 
 
+class SelfTestFailed(ModelFileError):
+    """The model computes something else here than where it was made.
+
+    Args:
+        path: The model file.
+        difference: How far its probabilities are from the golden ones.
+        tolerance: How far they may be.
+    """
+
+    default_hint = "see: ser-edge doctor --model FILE"
+
+    def __init__(self, path: PathOrName, difference: float, tolerance: float) -> None:
+        super().__init__(
+            path,
+            "its golden vectors do not hold here "
+            f"(probabilities off by {difference:.1e}, allowed: {tolerance:.1e})",
+        )
+
+
 # --- interpreters ---
 
 
@@ -228,3 +276,38 @@ class WindowError(SerEdgeError, ValueError):
     """Windows of a length or a step that cannot be cut."""
 
     exit_code = 2
+
+
+# --- the service ---
+
+
+class RecordingTooLong(FileError):
+    """A recording lasts longer than is taken.
+
+    Args:
+        path: Its name.
+        seconds: How long it is, or says that it is.
+        most_seconds: How long it may be.
+    """
+
+    def __init__(self, path: PathOrName, seconds: float, most_seconds: float) -> None:
+        # A FLAC from a pipe does not know its length, and libsndfile then says 2**63 - 1 frames.
+        length = f"lasts {seconds:.1f} s" if seconds < 1e9 else "does not say how long it is"
+        super().__init__(
+            path,
+            f"{length}; at most {most_seconds:g} s are taken",
+            "send it in pieces, or as WAV",
+        )
+
+
+class CannotListen(SerEdgeError):
+    """An address or a socket's path that cannot be had.
+
+    Args:
+        where: The address or the path.
+        fault: Why not.
+        hint: What to do next.
+    """
+
+    def __init__(self, where: str, fault: str, hint: str) -> None:
+        super().__init__(f"cannot listen on {_printable(where)} ({fault}); {hint}")

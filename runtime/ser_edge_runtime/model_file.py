@@ -47,6 +47,7 @@ __all__ = [
     "build_model_file",
     "default_model_path",
     "parse_model_file",
+    "read_model_bytes",
     "read_model_file",
 ]
 
@@ -112,13 +113,23 @@ def read_model_file(path: str | PathLike[str]) -> ModelFile:
         ModelFileError: It cannot be read or breaks a rule of the format; the
             subclass says which.
     """
-    name = fspath(path)
+    return parse_model_file(read_model_bytes(path), fspath(path))
+
+
+def read_model_bytes(path: str | PathLike[str]) -> bytes:
+    """The bytes of a file, unchecked, and no more than one too many for a model file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UnreadableModel: It cannot be read.
+    """
     try:
         with open(path, "rb") as stream:  # noqa: PTH123 - pathlib costs a cold start 3 ms
-            data = stream.read(LARGEST_FILE + 1)
+            return stream.read(LARGEST_FILE + 1)
     except OSError as fault:
-        raise UnreadableModel(name, (fault.strerror or "cannot be read").lower()) from None
-    return parse_model_file(data, name)
+        raise UnreadableModel(fspath(path), (fault.strerror or "cannot be read").lower()) from None
 
 
 def parse_model_file(data: bytes, name: str) -> ModelFile:

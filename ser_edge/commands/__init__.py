@@ -9,6 +9,7 @@ from __future__ import annotations
 
 COMMANDS = {
     "classify": "Name the emotion in recordings.",
+    "serve": "Serve a model on this machine, over HTTP and a Unix socket.",
     "info": "Show what a model file holds.",
     "doctor": "Check this machine: interpreter, audio, default model.",
     "scan": "List the recordings of corpus folders and their faults.",
