@@ -95,11 +95,12 @@ TARGETS: dict[str, Target] = {
             "int8-io",
             "int8-io",
             "fused",
-            {"float32": UNROLLED, "int8": FUSED, "int8-io": FUSED, "int16x8": UNROLLED},
-            "its fused LSTM knows 8-bit weights only; unrolled, a network's operator list "
+            {"float32": BOTH, "int8": FUSED, "int8-io": FUSED, "int16x8": UNROLLED},
+            "its fused LSTM runs in float32 and in int8; unrolled, a network's operator list "
             "and arena outgrow such a device; float16 weights and dynamic range have no kernels",
             "https://github.com/tensorflow/tflite-micro, tensorflow/lite/micro/kernels/"
-            "unidirectional_sequence_lstm.h, read 2026-11-21",
+            "unidirectional_sequence_lstm.cc, read 2026-11-21; tflite-micro "
+            "0.dev20261023182759, " + MEASURED,
         ),
         Target(
             "web",

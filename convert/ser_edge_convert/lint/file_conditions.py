@@ -48,19 +48,11 @@ def some_of(graph: Graph, *allowed: str) -> str | None:
     )
 
 
-def one_graph(graph: Graph) -> str | None:
-    """No loops, no branches."""
-    if graph.subgraphs == 1:
-        return None
-    return f"{graph.subgraphs - 1} loops or branches, which need an LSTM unrolled or fused"
-
-
 FILE_CONDITIONS: dict[str, FileCondition] = {
     "ends": ends,
     "stateless": stateless,
     "static": static,
     "some-of": some_of,
-    "one-graph": one_graph,
 }
 
 

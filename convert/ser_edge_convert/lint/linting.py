@@ -34,6 +34,8 @@ def lint(flatbuffer: bytes, target: str) -> Report:
         for number, graph in enumerate(graphs)
         for position, operator in enumerate(graph.operators)
     )
+    if table.fallback:
+        findings = tuple(_in_a_body(finding) for finding in findings)
     if table.in_order:
         findings = _in_order(findings)
     faults = (file_conditions.failed(line, graphs[0]) for line in table.file)
@@ -47,6 +49,13 @@ def lint(flatbuffer: bytes, target: str) -> Report:
         tuple(fault for fault in faults if fault),
         (*table.notes, *_release_notes(table, graphs)),
     )
+
+
+def _in_a_body(finding: Finding) -> Finding:
+    """No accelerator takes loops or branches, so their bodies run where these do."""
+    if finding.graph == 0 or finding.status is not Status.MAPPED:
+        return finding
+    return replace(finding, status=Status.CPU, reasons=("stands in the body of a loop or branch",))
 
 
 def _in_order(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -164,6 +164,15 @@ def test_the_bodies_of_loops_are_looked_at_too(lint_graphs):
     assert not report.runs
 
 
+def test_no_accelerator_runs_the_body_of_a_loop(lint_graphs):
+    main, body = one("WHILE", tensor(), subgraphs=2), one("TANH", tensor(), subgraphs=2)
+    for target in ("edgetpu", "ethos-u", "gpu"):
+        report = lint_graphs(target, joined(one("TANH", tensor()), main), body)
+        assert [f.status.value for f in report.findings] == ["mapped", "cpu", "cpu"]
+        assert report.findings[2].reasons
+    assert lint_graphs("micro", main, body).counts["mapped"] == 2
+
+
 def test_the_release_that_a_file_needs_is_told(lint_graphs):
     (note,) = lint(DEFAULT, "cpu").notes
     assert "tflite-runtime" not in note
