@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ser_edge_runtime.audio import load_audio
     from ser_edge_runtime.classifier import Classifier, Result
     from ser_edge_runtime.front_end import FrontEnd, FrontEndSpec, Normaliser
+    from ser_edge_runtime.smoothing import Smoothing
+    from ser_edge_runtime.speech_gate import SpeechGate
+    from ser_edge_runtime.stream import StreamingClassifier
 
 __version__ = "0.1.0"
 
@@ -25,6 +28,9 @@ __all__ = [
     "FrontEndSpec",
     "Normaliser",
     "Result",
+    "Smoothing",
+    "SpeechGate",
+    "StreamingClassifier",
     "__version__",
     "load_audio",
 ]
@@ -36,6 +42,9 @@ _HOMES = {
     "FrontEnd": "front_end",
     "FrontEndSpec": "front_end",
     "Normaliser": "front_end",
+    "Smoothing": "smoothing",
+    "SpeechGate": "speech_gate",
+    "StreamingClassifier": "stream",
 }
 
 

@@ -8,6 +8,7 @@ a clip that lost its second half would still get a label, and a wrong one.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
@@ -19,28 +20,28 @@ from ser_edge_runtime.errors import (
     EmptyAudio,
     MissingDecoder,
     MissingFile,
-    NonFiniteAudio,
     NotAudio,
     PathOrName,
     TruncatedAudio,
     UnreadableFile,
 )
 from ser_edge_runtime.ogg import is_complete, is_ogg
+from ser_edge_runtime.pcm import mono, sample_type, scaled
 from ser_edge_runtime.resampling import HIGHEST_RATE, LOWEST_RATE
-from ser_edge_runtime.wav import FLOAT, PCM, WavError, WavHeader, is_wav, read_header
+from ser_edge_runtime.wav import WavError, WavHeader, is_wav, read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterable, Iterator
+    from typing import Any
 
     from ser_edge_runtime.resampling import Samples
+
+    Blocks = Generator[Samples, None, None]
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
 """The file names that a folder is searched for; a named file may have any."""
 
 _BLOCK_SAMPLES = 131_072
-# The largest scale in use, that of 32-bit integers, unscaled. Beyond it the
-# power spectrum would overflow float32.
-_LOUDEST = 2.0**31
 # A decoder may drop its own start-up: two MP3 frames.
 _MP3_SLACK = 2 * 1152
 _CHECK = "check that it is a recording, or convert it to WAV"
@@ -69,15 +70,76 @@ def load_audio(path: PathOrName) -> tuple[Samples, int]:
         NonFiniteAudio: Samples are NaN, infinite or over 2**31.
         MissingDecoder: It needs soundfile, which is not installed.
     """
-    try:
-        with open(path, "rb", buffering=0) as raw:  # noqa: PTH123 - pathlib costs 4 ms to load
+    with AudioFile(path) as sound:
+        return _joined(sound, sound.frames), sound.sample_rate
+
+
+class AudioFile:
+    """A recording on disk, decoded a portion at a time: hours of it take no more memory.
+
+    Iterate over it once, in one thread, and close it, best by ``with``::
+
+        with AudioFile("night.flac") as sound:
+            for samples in sound:
+                stream.push(samples, sound.sample_rate)
+
+    Args:
+        path: As for :func:`load_audio`.
+
+    Attributes:
+        sample_rate: In Hz, as recorded, 1,000 to 768,000.
+        frames: Samples of each channel; None if only reading will tell.
+
+    Raises:
+        FileError: As :func:`load_audio`. What a header does not show is found
+            while reading: the last portion may be followed by a TruncatedAudio.
+    """
+
+    def __init__(self, path: PathOrName) -> None:
+        self._path = path
+        with contextlib.ExitStack() as opened, _faults(path):
+            raw = opened.enter_context(open(path, "rb", buffering=0))  # noqa: PTH123 - pathlib costs 4 ms to load
             mode = os.fstat(raw.fileno()).st_mode
+            stream: BinaryIO
             if stat.S_ISFIFO(mode):
-                return decode_wav(raw.readall(), os.fspath(path))
-            if not stat.S_ISREG(mode):
+                data = raw.readall()
+                stream, size = io.BytesIO(data), len(data)
+            elif stat.S_ISREG(mode):
+                stream = opened.enter_context(io.BufferedReader(raw))
+                size = os.fstat(raw.fileno()).st_size
+            else:
                 raise UnreadableFile(path, "is a device, not a file", "give a recording")
-            stream = io.BufferedReader(raw)
-            return _decode(stream, os.fstat(raw.fileno()).st_size, path, pipe=False)
+            self.sample_rate, self.frames, self._blocks = _decode(
+                stream, size, path, pipe=stat.S_ISFIFO(mode)
+            )
+            self._file = opened.pop_all()
+
+    def __enter__(self) -> AudioFile:
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Samples]:
+        """Portions, float32 (k,), k >= 1, mono, finite."""
+        while True:
+            with _faults(self._path):
+                block = next(self._blocks, None)
+            if block is None:
+                return
+            yield block
+
+    def close(self) -> None:
+        """Closes the file; nothing more can be read."""
+        self._blocks.close()
+        self._file.close()
+
+
+@contextlib.contextmanager
+def _faults(path: PathOrName) -> Iterator[None]:
+    """Says what the system means in words about ``path``."""
+    try:
+        yield
     except FileNotFoundError:
         raise MissingFile(path, "does not exist", "check the name") from None
     except IsADirectoryError:
@@ -109,7 +171,8 @@ def decode_wav(data: bytes, name: PathOrName) -> tuple[Samples, int]:
     Raises:
         SerEdgeError: As :func:`load_audio`.
     """
-    return _decode(io.BytesIO(data), len(data), name, pipe=True)
+    rate, frames, blocks = _decode(io.BytesIO(data), len(data), name, pipe=True)
+    return _joined(blocks, frames), rate
 
 
 def audio_digest(samples: Samples, sample_rate: int) -> str:
@@ -130,7 +193,10 @@ def audio_digest(samples: Samples, sample_rate: int) -> str:
     return digest.hexdigest()
 
 
-def _decode(stream: BinaryIO, size: int, name: PathOrName, *, pipe: bool) -> tuple[Samples, int]:
+def _decode(
+    stream: BinaryIO, size: int, name: PathOrName, *, pipe: bool
+) -> tuple[int, int | None, Blocks]:
+    """The sample rate, the number of frames if it is certain, and the samples."""
     if not size:
         raise EmptyAudio(name, "is empty (0 bytes)", _AGAIN)
     head = stream.read(12)
@@ -142,11 +208,10 @@ def _decode(stream: BinaryIO, size: int, name: PathOrName, *, pipe: bool) -> tup
             raise NotAudio(name, str(fault), _CHECK) from None
         _check_rate(header.sample_rate, name)
         _check_length(header, name)
-        kind = _sample_type(header)
+        kind = sample_type(header)
         if kind:
-            blocks = _wav_blocks(stream, header, kind)
             count = header.present // header.frame_bytes
-            return _gather(blocks, count, name), header.sample_rate
+            return header.sample_rate, count, _wav_blocks(stream, header, kind, name)
         if header.declared is None:
             repaired = _with_length(stream, header)
     elif is_ogg(head) and not is_complete(stream, size):
@@ -167,49 +232,23 @@ def _check_length(header: WavHeader, name: PathOrName) -> None:
     if header.present < declared:
         frames = declared // header.frame_bytes
         there = header.present // header.frame_bytes
-        unit = "frames" if _sample_type(header) else "blocks"
+        unit = "frames" if sample_type(header) else "blocks"
         raise TruncatedAudio(name, f"declares {frames} {unit} but holds {there}", _AGAIN)
 
 
-def _sample_type(header: WavHeader) -> str:
-    """The numpy type of a sample that is decoded here, else an empty string."""
-    size = header.sample_bytes
-    if header.tag == PCM and 8 * (size - 1) < header.bits <= 8 * size:
-        return {1: "u1", 2: "<i2", 3: "3u1", 4: "<i4"}.get(size, "")
-    if header.tag == FLOAT and header.bits == 8 * size:
-        return {4: "<f4", 8: "<f8"}.get(size, "")
-    return ""
-
-
-def _wav_blocks(stream: BinaryIO, header: WavHeader, kind: str) -> Iterator[Samples]:
-    """The frames of a WAV, float, shape (frames, channels), a block at a time."""
+def _wav_blocks(stream: BinaryIO, header: WavHeader, kind: str, name: PathOrName) -> Blocks:
     stream.seek(header.offset)
-    left = header.present // header.frame_bytes
+    count = left = header.present // header.frame_bytes
     while left:
         frames = min(left, _BLOCK_SAMPLES // header.channels)
         data = stream.read(frames * header.frame_bytes)
         # The file may have been cut since its size was taken.
         frames = len(data) // header.frame_bytes
         if not frames:
-            return
+            raise TruncatedAudio(name, f"declares {count} frames but holds {count - left}", _AGAIN)
         left -= frames
         data = data[: frames * header.frame_bytes]
-        yield _scaled(data, kind).reshape(frames, header.channels)
-
-
-def _scaled(data: bytes, kind: str) -> Samples:
-    if kind == "u1":
-        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128.0) * np.float32(2.0**-7)
-    if kind == "<i2":
-        return np.frombuffer(data, "<i2") * np.float32(2.0**-15)
-    if kind == "3u1":
-        wide = np.zeros((len(data) // 3, 4), np.uint8)
-        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-        return wide.view("<i4")[:, 0].astype(np.float32) * np.float32(2.0**-31)
-    if kind == "<i4":
-        return np.frombuffer(data, "<i4").astype(np.float32) * np.float32(2.0**-31)
-    with np.errstate(all="ignore"):  # too large for float32 becomes infinite: refused later
-        return np.frombuffer(data, kind).astype(np.float32)
+        yield mono(scaled(data, kind).reshape(frames, header.channels), name)
 
 
 def _with_length(stream: BinaryIO, header: WavHeader) -> BinaryIO:
@@ -243,7 +282,7 @@ class _Quiet:
             return b""
 
 
-def _decode_with_soundfile(stream: BinaryIO, name: PathOrName) -> tuple[Samples, int]:
+def _decode_with_soundfile(stream: BinaryIO, name: PathOrName) -> tuple[int, int | None, Blocks]:
     try:
         import soundfile
     except (ImportError, OSError):  # OSError: the package without libsndfile
@@ -264,20 +303,27 @@ def _decode_with_soundfile(stream: BinaryIO, name: PathOrName) -> tuple[Samples,
     except (soundfile.SoundFileError, TypeError):
         # soundfile raises TypeError for headerless formats.
         raise NotAudio(name, "is no audio format that is read here", _CHECK) from None
-    with sound:
-        rate, declared, kind = int(sound.samplerate), int(sound.frames), str(sound.format)
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(sound)
+        rate = int(sound.samplerate)
         _check_rate(rate, name)
         missing = _missing_by_log(sound.extra_info)
         if missing:
             raise TruncatedAudio(name, missing, _AGAIN)
-        frames = _BLOCK_SAMPLES // sound.channels
-        pieces: list[Samples] = []
-        count = 0
+        opened.pop_all()
+    return rate, None, _sound_blocks(sound, soundfile.SoundFileError, name)
+
+
+def _sound_blocks(sound: Any, decoder_fault: type[Exception], name: PathOrName) -> Blocks:
+    declared, kind = int(sound.frames), str(sound.format)
+    frames = _BLOCK_SAMPLES // sound.channels
+    count = 0
+    with sound:
         try:
             while len(block := sound.read(frames, dtype="float32", always_2d=True)):
-                pieces.append(_mono(block, name))
+                yield mono(block, name)
                 count += len(block)
-        except soundfile.SoundFileError:
+        except decoder_fault:
             raise TruncatedAudio(
                 name, f"cannot be decoded beyond frame {count} of {declared}", _AGAIN
             ) from None
@@ -287,7 +333,6 @@ def _decode_with_soundfile(stream: BinaryIO, name: PathOrName) -> tuple[Samples,
         raise TruncatedAudio(name, f"declares {declared} frames but holds {count}", _AGAIN)
     if not count:
         raise EmptyAudio(name, "holds no sample (0 frames)", _AGAIN)
-    return np.concatenate(pieces), rate
 
 
 def _missing_by_log(log: str) -> str:
@@ -305,25 +350,12 @@ def _missing_by_log(log: str) -> str:
     return ""
 
 
-def _gather(blocks: Iterator[Samples], count: int, name: PathOrName) -> Samples:
+def _joined(blocks: Iterable[Samples], count: int | None) -> Samples:
+    if count is None:
+        return np.concatenate(list(blocks))
     samples = np.empty(count, np.float32)
     filled = 0
     for block in blocks:
-        samples[filled : filled + len(block)] = _mono(block, name)
+        samples[filled : filled + len(block)] = block
         filled += len(block)
-    if filled < count:
-        raise TruncatedAudio(name, f"declares {count} frames but holds {filled}", _AGAIN)
     return samples
-
-
-def _mono(block: Samples, name: PathOrName) -> Samples:
-    """The mean of the channels, float32, checked to be a possible recording."""
-    # A signalling NaN warns at any arithmetic; the check finds it.
-    with np.errstate(all="ignore"):
-        mean = block.mean(axis=1, dtype=np.float64) if block.shape[1] > 1 else block[:, 0]
-        fine = bool(np.all(np.abs(mean) <= _LOUDEST))
-    if not fine:
-        raise NonFiniteAudio(
-            name, "holds samples that are NaN, infinite or over 2**31", "export it again"
-        )
-    return mean.astype(np.float32, copy=False)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge_runtime.errors import SpecTensorMismatch, WindowError
+from ser_edge_runtime.errors import SpecTensorMismatch
 from ser_edge_runtime.front_end.clip import FrontEnd
 from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_runtime.metadata import TensorInfo
 from ser_edge_runtime.model_file import ModelFile, default_model_path, read_model_file
 from ser_edge_runtime.records import record
 from ser_edge_runtime.segments import Segment, cut, frames_of_recording
+from ser_edge_runtime.speech_gate import SpeechGate
+
+if TYPE_CHECKING:
+    from ser_edge_runtime.windows import Window
 
 Array = npt.NDArray[np.float32]
 Samples = npt.NDArray[np.floating]
+
+GATE = SpeechGate()
+"""What tells speech from silence unless another gate is given."""
 
 UNCERTAIN = "uncertain"
 """The answer of :meth:`Result.or_uncertain` where no class is probable enough."""
@@ -34,8 +42,8 @@ class Result:
         score: Its probability.
         scores: Probability of each class, in label order; they sum to 1
             within float32's rounding.
-        seconds: Length of the whole recording.
-        start: Where in it the window begins, in seconds; 0 for a whole recording.
+        seconds: Length of what was classified: of the recording, or of the window.
+        start: Where in the recording it begins, in seconds; 0 for a whole recording.
         end: Where it ends, in seconds; ``seconds`` for a whole recording.
     """
 
@@ -151,21 +159,21 @@ class Classifier:
             ValueError: ``samples`` are not a list of finite numbers.
             SampleRateError: No recording has that rate.
         """
-        samples, seconds = _checked(samples, sample_rate, self.front_end.spec.sample_rate)
-        segments = self._segments(samples, sample_rate, seconds)
-        rows = [self._of_frames(segment.frames) for segment in segments]
-        probabilities = rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
-        return self._result(probabilities, seconds, 0.0, seconds)
+        samples = _checked(samples, sample_rate, self.front_end.spec.sample_rate)
+        return self._whole([samples], sample_rate)
 
     def classify_file(self, path: str | PathLike[str]) -> Result:
         """Classifies a recording on disk; see :meth:`classify`.
 
+        It is decoded a portion at a time: hours take no more memory than minutes.
+
         Raises:
             FileError: The file cannot be read as audio; the subclass says why.
         """
-        from ser_edge_runtime.audio import load_audio
+        from ser_edge_runtime.audio import AudioFile
 
-        return self.classify(*load_audio(path))
+        with AudioFile(path) as sound:
+            return self._whole(sound, sound.sample_rate)
 
     def segments(self, samples: Samples, sample_rate: int) -> Iterator[Segment]:
         """The segments whose probabilities :meth:`classify` averages, one after the other.
@@ -178,11 +186,16 @@ class Classifier:
             ValueError: As :meth:`classify`.
             SampleRateError: As :meth:`classify`.
         """
-        samples, seconds = _checked(samples, sample_rate, self.front_end.spec.sample_rate)
-        return self._segments(samples, sample_rate, seconds)
+        samples = _checked(samples, sample_rate, self.front_end.spec.sample_rate)
+        return self._segments([samples], sample_rate)
 
     def windows(
-        self, samples: Samples, sample_rate: int, segment: float, step: float
+        self,
+        samples: Samples,
+        sample_rate: int,
+        segment: float,
+        step: float,
+        gate: SpeechGate | None = GATE,
     ) -> list[Result]:
         """Classifies windows of a recording, from frames that are computed once.
 
@@ -190,28 +203,62 @@ class Classifier:
         long as they fit; if they leave an end uncovered, a last one ends with
         the recording. A recording shorter than ``segment`` is one window. A
         window that is not as long as the model's clips is cut or filled by the
-        front end like any clip.
+        front end like any clip. A
+        :class:`~ser_edge_runtime.stream.StreamingClassifier` gives the same
+        results, bit for bit, while the recording is still going on.
 
         Args:
             samples: Float (n,), mono, full scale = 1; at least one.
             sample_rate: Theirs, in Hz; any.
             segment: Length of a window, in seconds.
             step: From the beginning of a window to that of the next, in seconds.
+            gate: Windows without speech have no result; None classifies all.
 
         Raises:
             ValueError: ``samples`` are not a list of finite numbers.
             WindowError: ``segment`` or ``step`` is not above 0 or shorter than frames are.
             SampleRateError: No recording has that rate.
         """
-        spec = self.front_end.spec
-        samples, seconds = _checked(samples, sample_rate, spec.sample_rate)
-        length, hop = self._frame_lengths(segment, step)
-        results = []
-        for window in cut(frames_of_recording(samples, sample_rate, spec), length, hop):
-            start = window.start * spec.hop_length / spec.sample_rate
-            end = seconds if window.last else start + segment
-            results.append(self._result(self._of_frames(window.frames), seconds, start, end))
-        return results
+        samples = _checked(samples, sample_rate, self.front_end.spec.sample_rate)
+        return list(self.windows_of([samples], sample_rate, segment, step, gate))
+
+    def windows_of(
+        self,
+        portions: Iterable[Array],
+        sample_rate: int,
+        segment: float,
+        step: float,
+        gate: SpeechGate | None = GATE,
+    ) -> Iterator[Result]:
+        """Like :meth:`windows`, for a recording of any length, a portion at a time.
+
+        Args:
+            portions: The recording, float32 (k,) each, finite, as an
+                :class:`~ser_edge_runtime.audio.AudioFile` gives them.
+            sample_rate: As for :meth:`windows`.
+            segment: As there.
+            step: As there.
+            gate: As there.
+
+        Yields:
+            The results, each as soon as its window was read.
+
+        Raises:
+            WindowError: As :meth:`windows`, at once.
+            SampleRateError: As :meth:`windows`, at once.
+        """
+        from ser_edge_runtime.windows import Windows
+
+        windows = Windows(self.front_end.spec, sample_rate, segment, step, gate)
+        pushed = chain.from_iterable(map(windows.push, portions))
+        # Not windows.flush() itself: that would end the recording before it began.
+        ended = chain.from_iterable(flush() for flush in [windows.flush])
+        return map(self.of_window, chain(pushed, ended))
+
+    def of_window(self, window: Window) -> Result:
+        """Classifies one of the :class:`~ser_edge_runtime.windows.Windows` of this front end."""
+        probabilities = self._of_frames(window.frames)
+        return self._result(probabilities, window.seconds, window.start, window.end)
 
     def logits(self, features: Array) -> Array:
         """The graph's outputs for one segment.
@@ -235,30 +282,38 @@ class Classifier:
         """Probabilities (classes,), float32, of one segment; see :meth:`logits`."""
         return softmax(self.logits(features), self._temperature)
 
-    def _segments(self, samples: Array, sample_rate: int, seconds: float) -> Iterator[Segment]:
+    def _whole(self, portions: Iterable[Array], sample_rate: int) -> Result:
+        counted = _Counted(portions)
+        segments = self._segments(counted, sample_rate)
+        rows = [self._of_frames(segment.frames) for segment in segments]
+        probabilities = rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
+        seconds = counted.samples / sample_rate
+        return self._result(probabilities, seconds, 0.0, seconds)
+
+    def _segments(self, portions: Iterable[Array], sample_rate: int) -> Iterator[Segment]:
         spec = self.front_end.spec
-        portions = frames_of_recording(samples, sample_rate, spec)
-        if spec.clip_seconds is None or seconds <= 2 * spec.clip_seconds:
-            return iter([Segment(0, np.concatenate(list(portions)), True)])
+        if spec.clip_seconds is None:
+            frames = frames_of_recording(portions, sample_rate, spec)
+            return iter([Segment(0, np.concatenate(list(frames)), True)])
+        # How long the recording is shows only as it is read.
+        rest = iter(portions)
+        first: list[Array] = []
+        while sum(map(len, first)) / sample_rate <= 2 * spec.clip_seconds:
+            portion = next(rest, None)
+            if portion is None:
+                frames = frames_of_recording(first, sample_rate, spec)
+                return iter([Segment(0, np.concatenate(list(frames)), True)])
+            first.append(portion)
+        from ser_edge_runtime.windows import frame_lengths
+
         # What the clip stage skips at the beginning of a segment comes on top.
-        segment = spec.clip_seconds + spec.offset_seconds
-        return cut(portions, *self._frame_lengths(segment, spec.clip_seconds / 2))
+        lengths = frame_lengths(
+            spec, spec.clip_seconds + spec.offset_seconds, spec.clip_seconds / 2
+        )
+        return cut(frames_of_recording(chain(first, rest), sample_rate, spec), *lengths)
 
     def _of_frames(self, frames: Array) -> Array:
         return self.probabilities(self.front_end.clip(frames))
-
-    def _frame_lengths(self, segment: float, step: float) -> tuple[int, int]:
-        spec = self.front_end.spec
-        if not (0 < segment < math.inf and 0 < step < math.inf):
-            raise WindowError(f"segment and step must be above 0 s, not {segment} and {step}")
-        length = spec.frame_count(round(segment * spec.sample_rate))
-        hop = round(step * spec.sample_rate / spec.hop_length)
-        if length < 1 or hop < 1:
-            raise WindowError(
-                f"segment {segment} s or step {step} s is too short; "
-                f"frames are {spec.hop_length / spec.sample_rate} s apart"
-            )
-        return length, hop
 
     def _result(self, probabilities: Array, seconds: float, start: float, end: float) -> Result:
         scores = dict(zip(self.labels, probabilities.tolist(), strict=True))
@@ -277,19 +332,32 @@ def softmax(logits: Array, temperature: float = 1.0) -> Array:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
-def _checked(samples: Samples, sample_rate: int, usual_rate: int) -> tuple[Array, float]:
-    """The samples as float32, and their length in seconds."""
+class _Counted:
+    """Portions of a recording, counting the samples that went by."""
+
+    def __init__(self, portions: Iterable[Array]) -> None:
+        self._portions = portions
+        self.samples = 0
+
+    def __iter__(self) -> Iterator[Array]:
+        for portion in self._portions:
+            self.samples += len(portion)
+            yield portion
+
+
+def _checked(samples: Samples, sample_rate: int, usual_rate: int) -> Array:
+    """The samples as float32."""
     if sample_rate != usual_rate:
         # Not needed for recordings at the model's own rate.
         from ser_edge_runtime.resampling import check_rate
 
-        sample_rate = check_rate(sample_rate)
+        check_rate(sample_rate)
     values = np.asarray(samples, dtype=np.float32)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"samples must be one row of at least one, not {np.shape(samples)}")
     if not np.isfinite(values).all():
         raise ValueError("samples must be finite numbers")
-    return values, len(values) / sample_rate
+    return values
 
 
 def _check_tensor(declared: TensorInfo, actual: TensorInfo, role: str, name: str) -> None:

@@ -39,16 +39,18 @@ class Segment(NamedTuple):
     last: bool
 
 
-def frames_of_recording(samples: Array, sample_rate: int, spec: FrontEndSpec) -> Iterator[Array]:
-    """Raw frames of ``samples``, a portion at a time; memory does not grow with the length.
+def frames_of_recording(
+    blocks: Iterable[Array], sample_rate: int, spec: FrontEndSpec
+) -> Iterator[Array]:
+    """Raw frames of a recording, a portion at a time; memory does not grow with the length.
 
     Args:
-        samples: float32 (n,).
+        blocks: Its samples in portions of any size, float32 (k,).
         sample_rate: Theirs, in Hz; another than the spec's is converted.
         spec: The front end.
     """
     stage = FrameStage(spec)
-    for portion in _at_rate(samples, sample_rate, spec.sample_rate):
+    for portion in _at_rate(blocks, sample_rate, spec.sample_rate):
         yield stage.push(portion)
     yield stage.flush()
 
@@ -85,8 +87,8 @@ def cut(portions: Iterable[Array], length: int, step: int) -> Iterator[Segment]:
         yield Segment(count - length, held[count - length - first :], True)
 
 
-def _at_rate(samples: Array, source: int, target: int) -> Iterator[Array]:
-    chunks = (samples[start : start + CHUNK] for start in range(0, len(samples), CHUNK))
+def _at_rate(blocks: Iterable[Array], source: int, target: int) -> Iterator[Array]:
+    chunks = (block[at : at + CHUNK] for block in blocks for at in range(0, len(block), CHUNK))
     if source == target:
         yield from chunks
         return

@@ -215,7 +215,8 @@ def test_windows_begin_every_step_and_the_last_ends_with_the_recording(classifie
     windows = classifier.windows(speech(1.0), RATE, 0.19, 0.25)
     assert [round(w.start, 9) for w in windows] == [0.0, 0.25, 0.5, 0.75, 0.81]
     assert [round(w.end, 9) for w in windows] == [0.19, 0.44, 0.69, 0.94, 1.0]
-    assert {w.seconds for w in windows} == {1.0}
+    assert [w.seconds for w in windows[:-1]] == [0.19] * 4
+    assert windows[-1].seconds == windows[-1].end - windows[-1].start
 
 
 def test_windows_that_fit_need_no_other_at_the_end(classifier):
@@ -256,9 +257,10 @@ def test_windows_cover_the_recording(classifier, seconds, segment, step):
     samples = speech(max(seconds, 1 / RATE))
     windows = classifier.windows(samples, RATE, segment, step)
     assert windows[0].start == 0.0
-    assert windows[-1].end == len(samples) / RATE
+    # What is left of a last hop may lie behind a whole window.
+    assert len(samples) / RATE - HOP / RATE < windows[-1].end <= len(samples) / RATE
     for window in windows:
-        assert 0 <= window.start < window.end <= len(samples) / RATE + HOP / RATE
+        assert 0 <= window.start < window.end <= len(samples) / RATE
     if step <= segment:
         for before, after in pairwise(windows):
             assert after.start <= before.end + HOP / RATE

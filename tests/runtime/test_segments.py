@@ -102,7 +102,7 @@ def test_no_more_is_held_than_a_segment_and_a_portion():
 def test_frames_do_not_depend_on_the_chunks(monkeypatch, rate, chunk):
     samples = np.random.default_rng(3).uniform(-0.5, 0.5, 3 * rate // 2).astype(np.float32)
     monkeypatch.setattr(segments, "CHUNK", chunk)
-    found = np.concatenate(list(frames_of_recording(samples, rate, SPEC)))
+    found = np.concatenate(list(frames_of_recording([samples], rate, SPEC)))
     expected = FrontEnd(SPEC).frames(resample(samples, rate, 8000) if rate != 8000 else samples)
     np.testing.assert_array_equal(found, expected)
 

@@ -88,6 +88,21 @@ class FrameStage:
             self._crossings.end()
         return self._stack(self._framer.flush())
 
+    @property
+    def waiting(self) -> int:
+        """Frames that are complete and that :meth:`push` holds back until their block is."""
+        return self._framer.waiting
+
+    def peek(self) -> Array:
+        """The :attr:`waiting` frames, bit for bit as a later :meth:`push` returns them again.
+
+        For whoever must not wait: it costs the computation of a whole block.
+        """
+        if self._crossings is not None:
+            self._crossings.peek()
+        block, real = self._framer.peek()
+        return self._block(block)[:real]
+
     def _stack(self, blocks: Iterator[tuple[Array, int]]) -> Array:
         done = [self._block(samples)[:real] for samples, real in blocks]
         if not done:
@@ -180,6 +195,9 @@ class _Crossings:
         self._last = bool(negative[-1])
         crossings = (negative != before).astype(np.float32)
         self._ready.extend(block for block, _ in self._framer.push(crossings))
+
+    def peek(self) -> None:
+        self._ready.append(self._framer.peek()[0])
 
     def end(self) -> None:
         self._ready.extend(block for block, _ in self._framer.flush())

@@ -60,6 +60,19 @@ class Framer:
         self._pending = [held[start:].copy()]
         self._held = len(held) - start
 
+    @property
+    def waiting(self) -> int:
+        """Frames that are complete in a block that is not."""
+        return max(0, 1 + (self._held - self._length) // self._hop)
+
+    def peek(self) -> tuple[Array, int]:
+        """The block that is not complete yet, as :meth:`flush` yields one; nothing is ended."""
+        held = np.concatenate(self._pending)
+        self._pending = [held]
+        filled = np.zeros(self._span, np.float32)
+        filled[: len(held)] = held
+        return filled, self.waiting
+
     def flush(self) -> Iterator[tuple[Array, int]]:
         """Ends the recording and yields what is left.
 
