@@ -11,7 +11,7 @@ COMMANDS = {
     "classify": "Name the emotion in recordings.",
     "serve": "Serve a model on this machine, over HTTP and a Unix socket.",
     "info": "Show what a model file holds.",
-    "doctor": "Check this machine: interpreter, audio, default model.",
+    "doctor": "Check this machine, or recordings: why is the answer wrong?",
     "scan": "List the recordings of corpus folders and their faults.",
     "leaks": "Find what leaks between the parts of a partition.",
     "recipes": "List the recipes that training knows by name.",

@@ -40,29 +40,79 @@ class Check:
 Examples:
   ser-edge doctor
   ser-edge doctor --model model.tflite --interpreter tflite-runtime
+  ser-edge doctor clip.wav
 
 Exit code 1 when a check failed.""",
 )
+@click.argument("paths", nargs=-1, metavar="[RECORDINGS]...")
 @interpreter_options
 @output_options()
 def command(
+    paths: tuple[str, ...],
     model: str | None,
     threads: int,
     interpreter: str | None,
     delegate: str | None,
     output: Output,
 ) -> int:
-    """Check this machine: interpreter, audio, default model.
+    """Check this machine, or recordings: why is the answer wrong?
 
-    Says which TFLite interpreter is used and why, which formats can be read, and whether
-    the model computes here what it computed where it was made: its golden vectors.
+    Without RECORDINGS: says which TFLite interpreter is used and why, which formats can
+    be read, and whether the model computes here what it computed where it was made: its
+    golden vectors.
+
+    With RECORDINGS (files or folders): looks at the length, the channels, the level,
+    clipping, the sample rate, the bandwidth, hum, noise, music, and how far the features
+    lie from the training data, and says what to do.
     """
+    if paths:
+        return _recordings(paths, model, threads, interpreter, delegate, output)
     failed = 0
     for check in _checks(model, threads, interpreter, delegate):
         failed += check.status == FAILED
         output.record(asdict(check), f"{check.status:<7} {check.name:<15} {check.detail}")
     if failed:
         output.error(f"{failed} of the checks failed; the lines that say {FAILED} tell what to do")
+    return output.exit_code
+
+
+def _recordings(
+    paths: tuple[str, ...],
+    model: str | None,
+    threads: int,
+    interpreter: str | None,
+    delegate: str | None,
+    output: Output,
+) -> int:
+    from ser_edge.inputs import find_recordings
+    from ser_edge_runtime.classifier import Classifier
+    from ser_edge_runtime.recording_check import check_recording
+
+    classifier = Classifier.load(model, threads=threads, interpreter=interpreter, delegate=delegate)
+    spoiled = count = 0
+    for path, fault in find_recordings(paths):
+        try:
+            if fault is not None:
+                raise fault
+            checks = check_recording(path, classifier)
+        except SerEdgeError as reason:
+            output.error(reason, {"path": path, "error": str(reason)})
+            continue
+        if count:
+            output.text()
+        count += 1
+        output.text(path)
+        spoiled += any(check.status == FAILED for check in checks)
+        for check in checks:
+            output.record(
+                {"path": path, **asdict(check)},
+                f"  {check.status:<7} {check.name:<12} {check.detail}",
+            )
+    if spoiled:
+        output.error(
+            f"{spoiled} of {count} recordings have faults; the lines that say {FAILED} "
+            "tell what to do"
+        )
     return output.exit_code
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from ser_edge_runtime.errors import FileError
 from ser_edge_runtime.front_end import FrontEndSpec
 from ser_edge_train.classes import allowed_of
+from ser_edge_train.coverage import coverage_of
 from ser_edge_train.evaluation import score, worst_mistakes
 from ser_edge_train.leaks import find_leaks, forbidden
 from ser_edge_train.manifest import Manifest
@@ -99,6 +100,7 @@ def build_report(
             "monitor": recipe.fit.monitor,
         },
         "scores": {part: score(table, allowed, seed=recipe.seed) for part, table in parts.items()},
+        "coverage": {part: coverage_of(table) for part, table in parts.items()},
         "mistakes": {part: worst_mistakes(table, allowed) for part, table in parts.items()},
     }
     clean = clean or last.get("clean")

@@ -46,6 +46,7 @@ def render(
             part_names=PART_NAMES,
             curves=_curves(history, report["model"]["best_epoch"]),
             monitor=MONITORS.get(report["model"]["monitor"], report["model"]["monitor"]),
+            coverage=report.get("coverage", {}).get(part),
             mistakes=report.get("mistakes", {}).get(part),
             players=heard,
             **part_values(scores, part),
