@@ -92,7 +92,8 @@ def _run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _last_words(output: str, code: int) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # Not the rules and carets that tables and tracebacks are drawn with.
+    lines = [line.strip() for line in output.splitlines() if line.strip(" -=~^")]
     return " | ".join(lines[-3:])[-_TAIL:] if lines else f"ended with exit code {code}"
 
 
