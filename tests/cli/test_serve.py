@@ -163,6 +163,19 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch, capsys):
     assert "pip install 'ser-edge[service]'" in err
 
 
+def test_its_help_loads_no_server_and_no_numpy():
+    code = (
+        "import sys; from ser_edge.cli import run; assert run(['serve', '--help']) == 0;"
+        "found = {'uvicorn', 'starlette', 'asyncio', 'numpy'} & set(sys.modules);"
+        "raise SystemExit(str(found) if found else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--max-seconds" in done.stdout
+
+
 class Listener:
     def __init__(self, address: str) -> None:
         self.address = address

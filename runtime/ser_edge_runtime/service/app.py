@@ -101,7 +101,7 @@ class Application:
             self.metrics.latency(time.monotonic() - began)
 
     async def _classify(self, request: Request) -> Response:
-        windows = _windows(request.query_params)
+        options = _options(request.query_params)
         client = request.client.host if request.client else "a Unix socket"
         with self._admission.client(client), self._admission.upload() as upload:
             # Said beforehand, it need not be sent.
@@ -111,22 +111,20 @@ class Application:
                 upload.grow(len(chunk))
                 data += chunk
             with self._admission.wait():
-                answer = await self._run(request, data, windows)
+                answer = await self._run(request, data, options)
         self.metrics.audio_seconds += answer.seconds
         for result in answer.results:
             self.metrics.answer(result.label)
         values: dict[str, Any] = (
             asdict(answer.results[0])
-            if windows is None
+            if options.windows is None
             else {"seconds": answer.seconds, "segments": [_part(r) for r in answer.results]}
         )
         return _json(values | {"model": answer.model.sha256})
 
-    async def _run(
-        self, request: Request, data: bytearray, windows: tuple[float, float] | None
-    ) -> _Answer:
+    async def _run(self, request: Request, data: bytearray, options: _Options) -> _Answer:
         """Classifies in a worker's thread; work that nobody waits for any more is not begun."""
-        work = self._executor.submit(self._work, data, windows)
+        work = self._executor.submit(self._work, data, options)
         done = asyncio.wrap_future(work)
         left = asyncio.ensure_future(_left(request))
         waited: list[asyncio.Future[Any]] = [done, left]
@@ -140,18 +138,21 @@ class Application:
         finally:
             left.cancel()
 
-    def _work(self, data: bytearray, windows: tuple[float, float] | None) -> _Answer:
+    def _work(self, data: bytearray, options: _Options) -> _Answer:
         samples, rate = decode(bytes(data), self._limits.most_seconds)
         with self._model.classifier() as (classifier, model):
             seconds = len(samples) / rate
-            if windows is None:
-                return _Answer(model, seconds, [classifier.classify(samples, rate)])
-            segment, step = windows
-            if seconds / step > MOST_SEGMENTS:
-                raise WindowError(
-                    f"more than {MOST_SEGMENTS} segments; give a longer step than {step} s"
-                )
-            return _Answer(model, seconds, classifier.windows(samples, rate, segment, step))
+            if options.windows is None:
+                results = [classifier.classify(samples, rate)]
+            else:
+                segment, step = options.windows
+                if seconds / step > MOST_SEGMENTS:
+                    raise WindowError(
+                        f"more than {MOST_SEGMENTS} segments; give a longer step than {step} s"
+                    )
+                results = classifier.windows(samples, rate, segment, step)
+        results = [result.or_uncertain(options.min_score) for result in results]
+        return _Answer(model, seconds, results)
 
     async def _health(self, request: Request) -> Response:
         model = self._model.loaded
@@ -187,6 +188,13 @@ class Application:
         )
 
 
+class _Options(NamedTuple):
+    """What a request asks for: segments of a length and a step, if any; the lowest score."""
+
+    windows: tuple[float, float] | None
+    min_score: float
+
+
 class _Answer(NamedTuple):
     """What a worker found: the model that it asked, the recording's length, the results."""
 
@@ -210,29 +218,32 @@ def _part(result: Result) -> dict[str, Any]:
     return {name: value for name, value in asdict(result).items() if name != "seconds"}
 
 
-def _windows(query: Mapping[str, str]) -> tuple[float, float] | None:
-    """The options of a request: ``segment`` and ``step``, in seconds; None for neither."""
-    unknown = sorted(set(query) - {"segment", "step"})
+def _options(query: Mapping[str, str]) -> _Options:
+    """The options of a request: ``segment`` and ``step`` in seconds, and ``min_score``."""
+    unknown = sorted(set(query) - {"segment", "step", "min_score"})
     if unknown:
-        raise Refusal(400, "BadOption", f"{unknown[0]!r} is no option; there are segment and step")
-    if "segment" not in query:
-        if "step" in query:
-            raise Refusal(400, "BadOption", "step needs segment")
-        return None
-    segment = _seconds("segment", query["segment"])
-    return segment, _seconds("step", query["step"]) if "step" in query else segment
-
-
-def _seconds(name: str, text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= 3600:
         raise Refusal(
-            400, "BadOption", f"{name}={text!r} is not a number of seconds above 0, at most 3600"
+            400, "BadOption", f"{unknown[0]!r} is no option; there are segment, step and min_score"
         )
-    return seconds
+    if "step" in query and "segment" not in query:
+        raise Refusal(400, "BadOption", "step needs segment")
+    windows = None
+    if "segment" in query:
+        segment = _number(query, "segment", 3600.0)
+        windows = segment, _number(query, "step", 3600.0) if "step" in query else segment
+    return _Options(windows, _number(query, "min_score", 1.0) if "min_score" in query else 0.0)
+
+
+def _number(query: Mapping[str, str], name: str, most: float) -> float:
+    try:
+        number = float(query[name])
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= most:
+        raise Refusal(
+            400, "BadOption", f"{name}={query[name]!r} is not a number above 0, at most {most:g}"
+        )
+    return number
 
 
 def _comes_from_here(scope: Scope, hosts: frozenset[str] | None) -> bool:

@@ -51,6 +51,23 @@ def test_segments_are_those_of_the_classifiers_windows(service, classifier):
     assert [part["start"] for part in whole["segments"]] == [0.0, 1.0]
 
 
+def test_an_answer_that_is_not_probable_enough_is_uncertain(service, classifier):
+    result = classifier.classify(*decode_wav(wav(), "-"))
+    enough, too_much = result.score - 0.01, result.score + 0.01
+    assert service.ask("POST", f"/classify?min_score={enough}", wav())[2]["label"] == result.label
+    _, _, values = service.ask("POST", f"/classify?min_score={too_much}", wav())
+    assert (values["label"], values["score"]) == ("uncertain", result.score)
+    _, _, values = service.ask("POST", f"/classify?segment=0.5&min_score={1.0}", wav())
+    assert {part["label"] for part in values["segments"]} == {"uncertain"}
+    assert service.metric('answers_total{label="uncertain"}') >= 3
+
+
+def test_silence_has_no_segment(service):
+    silence = wav()[:44] + bytes(16_000)
+    status, _, values = service.ask("POST", "/classify?segment=0.5", silence)
+    assert (status, values["seconds"], values["segments"]) == (200, 1.0, [])
+
+
 def test_other_formats_than_wav_are_read(service, tmp_path):
     import soundfile
 
@@ -122,8 +139,9 @@ REFUSED = [
     ("POST", "/classify", wav()[:-500], 422, "TruncatedAudio", "holds"),
     ("POST", "/classify?segments=1", wav(), 400, "BadOption", "'segments' is no option"),
     ("POST", "/classify?step=1", wav(), 400, "BadOption", "step needs segment"),
-    ("POST", "/classify?segment=nan", wav(), 400, "BadOption", "not a number of seconds"),
-    ("POST", "/classify?segment=-1", wav(), 400, "BadOption", "not a number of seconds"),
+    ("POST", "/classify?segment=nan", wav(), 400, "BadOption", "not a number above 0"),
+    ("POST", "/classify?segment=-1", wav(), 400, "BadOption", "not a number above 0"),
+    ("POST", "/classify?min_score=1.5", wav(), 400, "BadOption", "at most 1"),
     ("POST", "/classify?segment=1&step=0.0005", wav(), 400, "WindowError", str(MOST_SEGMENTS)),
     ("POST", "/classify?segment=0.001", wav(0.5), 400, "WindowError", "too short"),
 ]

@@ -1,6 +1,8 @@
 // A button that records, sends the recording as WAV to the service, and shows the answer.
 const LONGEST_SECONDS = 30;
 const SHORTEST_SECONDS = 0.3;
+// Below it a microphone gives its own hiss, or nothing: silence is no emotion.
+const QUIETEST_PEAK = 0.003;
 
 const element = (id) => document.getElementById(id);
 const button = element("record");
@@ -42,6 +44,7 @@ async function begin() {
   const context = new AudioContext();
   const blocks = [];
   let frames = 0;
+  let peak = 0;
   const release = () => {
     for (const track of stream.getTracks()) track.stop();
     context.close();
@@ -56,13 +59,16 @@ async function begin() {
       recorder.port.onmessage = ({ data }) => {
         if (!data.length) {
           if (frames < SHORTEST_SECONDS * context.sampleRate) reject(new Error("That was too short."));
+          else if (peak < QUIETEST_PEAK) reject(new Error("Nothing was heard; is it the right microphone?"));
           else resolve({ blocks, rate: context.sampleRate });
           return;
         }
         blocks.push(data);
         frames += data.length;
         const seconds = frames / context.sampleRate;
-        level.style.width = `${Math.min(100, 100 * Math.max(...data.map(Math.abs)))}%`;
+        const loudest = data.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+        peak = Math.max(peak, loudest);
+        level.style.width = `${Math.min(100, 100 * loudest)}%`;
         say(`Recording, ${seconds.toFixed(1)} s …`);
         if (seconds >= LONGEST_SECONDS) stop();
       };
