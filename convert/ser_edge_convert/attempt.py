@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -18,7 +19,10 @@ from ser_edge_convert.child import COMMAND, Desk, Export, Job, run_child
 from ser_edge_convert.errors import BadNetwork
 from ser_edge_convert.graph import Graph, read_graph
 from ser_edge_convert.inputs import Inputs, Progress
+from ser_edge_convert.quantiser import Quantiser
+from ser_edge_convert.repair import Repair
 from ser_edge_convert.targets import Plan, check_form
+from ser_edge_convert.trials import Judge, Trials
 from ser_edge_convert.variants import VARIANTS
 from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_train import metrics
@@ -44,6 +48,7 @@ class Attempt:
         after: Its logits of the validation clips, (clips, classes).
         agreement: How far the two are the same.
         coverage: What the calibration covered; None without one.
+        repair: Which layers were left in floats, and why; None for none.
     """
 
     inputs: Inputs
@@ -55,6 +60,7 @@ class Attempt:
     after: npt.NDArray[np.float32]
     agreement: comparison.Agreement
     coverage: coverage.Coverage | None
+    repair: Repair | None = None
 
     def _measured(self, logits: npt.NDArray[np.float32]) -> dict[str, Any]:
         clips = self.inputs.validation
@@ -106,6 +112,7 @@ class Attempt:
         return self.inputs.provenance() | {
             "calibration": calibration,
             "lstm": self.export.facts["recurrent"],
+            "float_layers": list(self.repair.float_layers) if self.repair else [],
             "softmax": self.export.facts.get("softmax", "none"),
             "versions": versions,
         }
@@ -139,6 +146,7 @@ class Attempt:
             },
             "gate": {"max_drop": max_drop, "drop": self.drop},
             "warnings": self.warnings(),
+            "repair": self.repair.to_dict() if self.repair else None,
             "validation": self.validation,
             "agreement": self.agreement.to_dict(),
             "graph": {
@@ -195,33 +203,41 @@ class Bench:
             label_of=self.inputs.label_of,
         )
 
-    def attempt(self, plan: Plan, calibration: Calibration | None, keep_log: Path) -> Attempt:
+    def attempt(
+        self,
+        plan: Plan,
+        calibration: Calibration | None,
+        keep_log: Path,
+        repair: Repair | None = None,
+    ) -> Attempt:
         """Makes a file in a child process and compares it with the network.
 
         Args:
             plan: What to make.
             calibration: The clips, for variants that are calibrated.
             keep_log: Where the child's log goes if anything fails.
+            repair: Says which layers stay in floats.
 
         Raises:
             SerEdgeError: As :func:`ser_edge_convert.conversion.convert`, but for the gate.
             OSError: A disk is full or a folder not writable.
         """
-        variant, inputs, clips = VARIANTS[plan.variant], self.inputs, self.inputs.validation
+        variant, inputs = VARIANTS[plan.variant], self.inputs
         desk = self._desk(calibration)
         self._tell("converting", 0, 0)
         export = run_child(
             desk,
-            Job(str(inputs.model), variant.name, plan.lstm, variant.calibrated),
+            Job(
+                str(inputs.model),
+                variant.name,
+                plan.lstm,
+                variant.calibrated,
+                repair.float_layers if repair else (),
+            ),
             keep_log,
             command=self._command,
         )
-        if export.logits.shape != (len(clips), len(inputs.labels)):
-            origin, remedy = inputs.labels_origin
-            raise BadNetwork(
-                f"{inputs.model}: gives {export.logits.shape[-1]} logits, but {origin} names "
-                f"{len(inputs.labels)} labels; {remedy}"
-            )
+        self._check_labels(export.logits)
         for form in export.facts["recurrent"].values():
             check_form(plan.target, variant.name, form)
         interpreter = Interpreter(export.flatbuffer)
@@ -239,9 +255,45 @@ class Bench:
                 classes=set(calibration.classes),
                 labels=inputs.labels,
             )
+        backend = interpreter.backend
         return Attempt(
-            inputs, plan, calibration, export, graph, interpreter.backend, after, found, covered
+            inputs, plan, calibration, export, graph, backend, after, found, covered, repair
         )
+
+    @contextmanager
+    def trials(self, plan: Plan, calibration: Calibration, keep_log: Path) -> Iterator[Trials]:
+        """The network in int8 with any layers left in floats, on the validation clips.
+
+        Args:
+            plan: Says the form of LSTM layers.
+            calibration: The clips that show the ranges.
+            keep_log: Where the child's log goes if anything fails.
+
+        Raises:
+            SerEdgeError: As :class:`ser_edge_convert.quantiser.Quantiser`.
+        """
+        inputs, clips = self.inputs, self.inputs.validation
+        desk = self._desk(calibration)
+        self._tell("calibrating", 0, 0)
+        with Quantiser(desk, Job(str(inputs.model), "int8", plan.lstm, True), keep_log) as made:
+            self._check_labels(made.logits)
+            judge = Judge(
+                np.load(desk.probe, mmap_mode="r"),
+                made.logits,
+                inputs.classes(clips),
+                inputs.allowed(clips),
+                [clip.corpus for clip in clips],
+            )
+            yield Trials(made, judge, self._tell)
+
+    def _check_labels(self, logits: npt.NDArray[np.float32]) -> None:
+        inputs = self.inputs
+        if logits.shape != (len(inputs.validation), len(inputs.labels)):
+            origin, remedy = inputs.labels_origin
+            raise BadNetwork(
+                f"{inputs.model}: gives {logits.shape[-1]} logits, but {origin} names "
+                f"{len(inputs.labels)} labels; {remedy}"
+            )
 
     def _desk(self, calibration: Calibration | None) -> Desk:
         """A new desk with its features, of which each set is computed once and linked."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge_convert.errors import BadNetwork, ConversionCrashed, ConversionFailed
-from ser_edge_runtime.errors import MissingExtra
+from ser_edge_runtime.errors import MissingExtra, SerEdgeError
 from ser_edge_runtime.files import write_atomically, write_text_atomically
 
 COMMAND = (sys.executable, "-P", "-m", "ser_edge_convert.export")
@@ -32,12 +32,14 @@ class Job:
         variant: A name of :data:`ser_edge_convert.variants.VARIANTS`.
         lstm: "fused" or "unrolled".
         calibrated: Whether features to calibrate on lie on the desk.
+        float_layers: Names of layers that an int8 variant leaves in floating point.
     """
 
     model: str
     variant: str
     lstm: str
     calibrated: bool
+    float_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class Desk:
 
     def read_job(self) -> Job:
         """Takes the job from the desk."""
-        return Job(**json.loads(self.job.read_text(encoding="utf-8")))
+        values = json.loads(self.job.read_text(encoding="utf-8"))
+        return Job(**values | {"float_layers": tuple(values["float_layers"])})
 
     def write_failure(self, line: str, *, unfit: bool) -> None:
         """Says why there is no result; ``unfit`` if it is the network's own fault."""
@@ -135,20 +138,13 @@ def run_child(desk: Desk, job: Job, keep_log: Path, *, command: Sequence[str] = 
         OSError: A disk is full or a folder not writable.
     """
     desk.write_job(job)
-    # One kind of arithmetic and one order of everything: the bytes must repeat.
-    environment = os.environ | {
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "KERAS_BACKEND": "tensorflow",
-        "PYTHONHASHSEED": "0",
-        "TF_CPP_MIN_LOG_LEVEL": "1",
-    }
     with desk.log.open("wb") as log:
         code = subprocess.run(
             [*command, str(desk.folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=child_environment(),
             check=False,
         ).returncode
     if code == 0 and desk.facts.exists():
@@ -157,21 +153,43 @@ def run_child(desk: Desk, job: Job, keep_log: Path, *, command: Sequence[str] = 
             np.load(desk.logits),
             json.loads(desk.facts.read_text(encoding="utf-8")),
         )
+    raise explain(desk, job, code, keep_log)
+
+
+def child_environment() -> dict[str, str]:
+    """One kind of arithmetic and one order of everything: the bytes must repeat."""
+    return os.environ | {
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "KERAS_BACKEND": "tensorflow",
+        "PYTHONHASHSEED": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "1",
+    }
+
+
+def explain(desk: Desk, job: Job, code: int, keep_log: Path) -> SerEdgeError:
+    """What to raise for a child that ended without a result.
+
+    Args:
+        desk: Its desk, with its log.
+        job: What it was asked to do.
+        code: Its exit code, negative for a signal.
+        keep_log: Where the log goes, unless the fault is the network's own.
+    """
     log_text = desk.log.read_bytes()
     if b"No module named 'tensorflow'" in log_text or b"No module named 'keras'" in log_text:
-        raise MissingExtra("conversion", "convert")
+        return MissingExtra("conversion", "convert")
     if code < 0:
         write_atomically(keep_log, log_text)
-        raise _crash(job, -code, keep_log)
+        return _crash(job, -code, keep_log)
     if desk.failure.exists():
         failure = json.loads(desk.failure.read_text(encoding="utf-8"))
         if failure["unfit"]:
-            raise BadNetwork(f"{job.model}: {failure['line']}")
+            return BadNetwork(f"{job.model}: {failure['line']}")
         what = f"cannot be converted to {job.variant}: {failure['line']}"
     else:
         what = f"the converter ended with exit code {code} and no result"
     write_atomically(keep_log, log_text)
-    raise ConversionFailed(f"{job.model}: {what} (log: {keep_log}); {_next_step(job)}")
+    return ConversionFailed(f"{job.model}: {what} (log: {keep_log}); {_next_step(job)}")
 
 
 def _crash(job: Job, number: int, log: Path) -> ConversionCrashed:

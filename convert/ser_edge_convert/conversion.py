@@ -14,10 +14,11 @@ from typing import Any
 from ser_edge_convert.attempt import Attempt, Bench
 from ser_edge_convert.calibration import DEFAULT_SIZE
 from ser_edge_convert.child import COMMAND
-from ser_edge_convert.errors import ConversionRefused, GateFailed, OutputFailed
+from ser_edge_convert.errors import ConversionMismatch, ConversionRefused, GateFailed, OutputFailed
 from ser_edge_convert.inputs import Inputs, Progress, RunInputs
 from ser_edge_convert.network_file import is_recurrent
 from ser_edge_convert.packaging import package
+from ser_edge_convert.repair import REPAIRABLE, repair
 from ser_edge_convert.targets import Plan, plan
 from ser_edge_convert.variants import VARIANTS
 from ser_edge_runtime.errors import SerEdgeError
@@ -44,6 +45,8 @@ class Settings:
         name: The model's name; None takes the recipe's or the network's.
         licence: Licence of the weights.
         intended_use: What the model is for and what it is not for.
+        repair: Whether an int8 file that loses more gets layers left in floats, as few as
+            bring it within ``max_drop``; see :mod:`ser_edge_convert.repair`.
 
     Raises:
         ConversionRefused: ``max_drop`` is no share.
@@ -55,6 +58,7 @@ class Settings:
     name: str | None = None
     licence: str = LICENCE
     intended_use: str = INTENDED_USE
+    repair: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= 1:
@@ -143,6 +147,7 @@ def convert(
 
     Raises:
         GateFailed: It lost more than ``max_drop``: the report alone was written.
+        RepairFailed: Nor is there a choice of layers in floats that loses less.
         ConversionMismatch: The file does not compute what the network does.
         ConversionCrashed: The converter was ended by a signal.
         ConversionFailed: The converter gave up.
@@ -155,6 +160,12 @@ def convert(
     tell: Progress = progress or (lambda stage, done, total: None)
     inputs = _inputs(source, manifest)
     decided = plan(is_recurrent(inputs.model), target=target, variant=variant)
+    if wanted.repair and decided.variant not in REPAIRABLE:
+        raise ConversionRefused(
+            f"{decided.variant} cannot be repaired: layers are left in floats in "
+            f"{' and '.join(REPAIRABLE)} alone; name one with --variant"
+        )
+    _ = inputs.validation
     with _one_line_for_disks(out):
         check_folder(out)
         with tempfile.TemporaryDirectory(prefix="ser-edge-convert-") as folder:
@@ -282,7 +293,20 @@ def _make(bench: Bench, decided: Plan, out: Path, wanted: Settings, tell: Progre
     calibration = None
     if VARIANTS[decided.variant].calibrated:
         calibration = bench.calibrate(wanted.calibration_size, wanted.calibration_seed)
-    attempt = bench.attempt(decided, calibration, out.with_name(f"{out.name}.log"))
+    log = out.with_name(f"{out.name}.log")
+    repairable = wanted.repair and decided.variant in REPAIRABLE
+    attempt: Attempt | None = None
+    try:
+        attempt = bench.attempt(decided, calibration, log)
+    except ConversionMismatch:
+        if not repairable:
+            raise
+    if attempt is None or (repairable and attempt.drop > wanted.max_drop + 1e-9):
+        assert calibration is not None  # int8 is calibrated
+        with bench.trials(decided, calibration, log) as trials:
+            least = VARIANTS[decided.variant].agreement
+            found = repair(trials, max_drop=wanted.max_drop, min_agreement=least)
+        attempt = bench.attempt(decided, calibration, log, found)
     tell("packaging", 0, 0)
     return keep(attempt, out, wanted)
 

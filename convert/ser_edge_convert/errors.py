@@ -37,6 +37,10 @@ class ConversionMismatch(SerEdgeError):
     """The converted file runs, but does not compute what the network does."""
 
 
+class RepairFailed(SerEdgeError):
+    """No choice of layers in floats brings an int8 file within its gate."""
+
+
 class CalibrationError(SerEdgeError):
     """No clips to calibrate on, or ones that must not be used."""
 
@@ -61,3 +65,11 @@ class AuditRefused(FileError):
 
 class OutputFailed(FileError):
     """A file could not be written: no folder, no permission, no space. Nothing is left of it."""
+
+
+class DescriptionFault(FileError):
+    """A front end, a list of labels or a normaliser that cannot be read or used."""
+
+
+class PackingRefused(FileError):
+    """A plain ``.tflite`` of which no model file can be made."""

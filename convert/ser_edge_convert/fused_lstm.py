@@ -14,6 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ser_edge_convert.layers import traced_name
+
 UNROLLABLE = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 
@@ -106,12 +108,13 @@ def prepare(model: Any, lstm: str) -> tuple[Any, dict[str, str]]:
         lstm: "fused" (what cannot be fused is unrolled) or "unrolled".
 
     Returns:
-        The copy, with equal weights, and the form taken by each recurrent layer, by name.
+        The copy, with equal weights and traced names, and the form taken by each recurrent
+        layer, by its own name.
     """
     forms: dict[str, str] = {}
 
     def clone(layer: Any) -> Any:
-        config = layer.get_config()
+        config = layer.get_config() | {"name": traced_name(layer.name)}
         if lstm == "fused" and can_fuse(layer):
             fused = FusedLSTM.from_config(config)
             fused.function_name = f"lstm_{len(forms)}"
