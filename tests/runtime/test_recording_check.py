@@ -19,6 +19,7 @@ from ser_edge_runtime.recording_check import (
     distance,
 )
 from ser_edge_runtime.recording_measures import LONGEST, RATE, measure
+from tests.runtime.audio_files import pcm16
 from tests.signals import noise, voice
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +44,15 @@ def test_recordings_as_they_are_have_no_fault(classifier, clip):
         "sample rate", "distance",
     ]  # fmt: skip
     assert all("\n" not in check.detail for check in checks)
+
+
+def test_a_long_recording_has_its_whole_length(classifier, tmp_path):
+    samples, rate = load_audio(CLIPS[0])
+    times = int(LONGEST * rate / len(samples)) + 2
+    path = tmp_path / "long.wav"
+    path.write_bytes(pcm16(np.tile(samples, times), rate=rate))
+    length = check_recording(path, classifier)[0]
+    assert length.value == times * len(samples) / rate > LONGEST
 
 
 def test_a_missing_recording(classifier):
