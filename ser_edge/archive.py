@@ -72,6 +72,7 @@ def classify_archive(
         "labels": list(labels),
         "segment": settings.segment,
         "step": settings.segment if settings.step is None else settings.step,
+        "gate": settings.gate,
         "top": top,
         "min-score": min_score,
     }

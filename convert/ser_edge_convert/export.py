@@ -85,10 +85,6 @@ def to_flatbuffer(model: Any, variant: str, calibration: npt.NDArray[np.float32]
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if variant != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if variant == "dynamic":
-        # A scale for each channel of a dense layer makes FULLY_CONNECTED version 12
-        # (tensorflow 2.21.0); tflite-runtime 2.14 refuses the file, it knows version 9.
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]
     calibrated = variant in ("int8", "int8-io", "int16x8")

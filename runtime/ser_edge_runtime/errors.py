@@ -91,6 +91,19 @@ class NonFiniteAudio(FileError):
     """Samples are NaN, infinite or far beyond any audio scale."""
 
 
+class NoSpeech(FileError):
+    """No window of the recording passes the speech gate.
+
+    Args:
+        path: Its name.
+    """
+
+    def __init__(self, path: PathOrName) -> None:
+        super().__init__(
+            path, "none of its windows holds speech", "to classify them all the same: --no-gate"
+        )
+
+
 class MissingDecoder(FileError):
     """The format needs soundfile and libsndfile, which are not there."""
 

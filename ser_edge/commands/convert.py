@@ -31,7 +31,6 @@ Examples:
   ser-edge convert runs/first --out model.tflite
   ser-edge convert runs/first --target ethos-u --out npu.tflite
   ser-edge convert runs/first --variant int8 --max-drop 0.01 --out model.tflite
-  ser-edge convert runs/first --target micro --out mcu.tflite --c-array firmware/model.c
 
 The file is compared with the network on the run's validation speakers before it is kept.
 If it loses more than --max-drop, exit code 1, and only the report, FILE.report.json, stays.""",
@@ -39,13 +38,6 @@ If it loses more than --max-drop, exit code 1, and only the report, FILE.report.
 @click.argument("run")
 @click.option(
     "--out", type=OutFile(), required=True, metavar="FILE", help="Model file to write, .tflite."
-)
-@click.option(
-    "--c-array",
-    type=OutFile(),
-    metavar="FILE",
-    help="Write the model as a C array too, with what a front end in C needs in the header "
-    "beside it; .c, .cc, .cpp or .cxx.",
 )
 @click.option(
     "--target",
@@ -89,7 +81,6 @@ If it loses more than --max-drop, exit code 1, and only the report, FILE.report.
 def command(
     run: str,
     out: Path,
-    c_array: Path | None,
     target: str | None,
     variant: str | None,
     max_drop: float,
@@ -106,7 +97,6 @@ def command(
     RUN is a folder that `ser-edge train` wrote.
     """
     need("convert", "conversion")
-    _check_c_array(c_array)
     from ser_edge_convert.conversion import convert
     from ser_edge_convert.errors import GateFailed
     from ser_edge_train.manifest import Manifest
@@ -137,27 +127,8 @@ def command(
             return output.exit_code
     for line in _lines(made):
         output.text(line)
-    if c_array is not None:
-        from ser_edge_convert.c_array import write_c_array
-        from ser_edge_runtime.model_file import read_model_file
-
-        write_c_array(read_model_file(made.path), c_array)
-        output.text(f"wrote {c_array} and {c_array.with_suffix('.h')}")
     output.record({"path": str(made.path), "report": str(made.report_path), **made.report})
     return output.exit_code
-
-
-def _check_c_array(path: Path | None) -> None:
-    """A name that a C compiler takes."""
-    if path is None:
-        return
-    from ser_edge_convert.c_array import check_name
-    from ser_edge_convert.errors import OutputFailed
-
-    try:
-        check_name(path)
-    except OutputFailed as fault:
-        raise click.UsageError(f"--c-array {fault}") from None
 
 
 def _losses(report: dict[str, Any]) -> list[str]:

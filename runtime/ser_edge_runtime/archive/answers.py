@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser_edge_runtime.errors import SerEdgeError
+from ser_edge_runtime.errors import NoSpeech, SerEdgeError
 from ser_edge_runtime.records import record
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Settings:
         delegate: As there.
         segment: Seconds of a window; None classifies recordings as a whole.
         step: Seconds from one window to the next; None takes ``segment``.
+        gate: Whether windows without speech are left out.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Settings:
     delegate: str | None = None
     segment: float | None = None
     step: float | None = None
+    gate: bool = True
 
     def classifier(self) -> Classifier:
         """A classifier of its own for one thread, checked with the lengths of the windows.
@@ -56,7 +58,7 @@ class Settings:
         if self.segment is not None:
             # Known now, not by a fault of every recording.
             rate = classifier.front_end.spec.sample_rate
-            classifier.windows(np.zeros(rate, np.float32), rate, *self._window(self.segment))
+            classifier.windows(np.zeros(rate, np.float32), rate, *self._window(self.segment), None)
         return classifier
 
     def answer(self, classifier: Classifier, path: str) -> Answer:
@@ -64,10 +66,14 @@ class Settings:
         try:
             if self.segment is None:
                 return Answer(path, (classifier.classify_file(path),))
-            from ser_edge_runtime.audio import load_audio
+            from ser_edge_runtime.audio import AudioFile
+            from ser_edge_runtime.classifier import GATE
 
-            windows = classifier.windows(*load_audio(path), *self._window(self.segment))
-            return Answer(path, tuple(windows))
+            gate = GATE if self.gate else None
+            with AudioFile(path) as sound:
+                lengths = self._window(self.segment)
+                windows = tuple(classifier.windows_of(sound, sound.sample_rate, *lengths, gate))
+            return Answer(path, windows, None if windows else str(NoSpeech(path)))
         except SerEdgeError as fault:
             return Answer(path, (), str(fault))
         except MemoryError:
