@@ -172,6 +172,17 @@ def test_deltas_of_short_recordings_use_the_window_that_fits(samples):
     assert spec.frame_count(samples) < 11 or np.abs(pair.of_graph(clip)[8:]).max() > 1e-3
 
 
+def test_the_level_is_that_of_what_trimming_leaves():
+    """A trim of 3 dB cuts off ends that are loud enough to change the level."""
+    spec = FrontEndSpec(features=(Rms(), LogMel(bands=8)), trim_db=3.0, level=0.1, clip_seconds=0.5)
+    clip = noise(ROOM, level=0.05)
+    clip[: ROOM // 3] *= np.float32(0.6)
+    clip[-ROOM // 4 :] *= np.float32(0.5)
+    pair = Pair(spec)
+    assert pair.difference(clip) < BOUND
+    assert np.abs(pair.of_graph(clip)[:, 0] - pair.of_graph(2 * clip)[:, 0]).max() < 1e-5
+
+
 def test_an_offset_beyond_the_recording_leaves_silence():
     spec = FrontEndSpec(features=(LogMel(bands=8),), clip_seconds=0.2, offset_seconds=0.5)
     pair = Pair(spec)

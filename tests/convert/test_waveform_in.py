@@ -250,7 +250,8 @@ def read_graph_of(**facts):
     return type("Facts", (), facts)()
 
 
-def test_a_file_that_answers_otherwise_is_not_handed_out(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("toy", "variant"), [("toy_float", "float32"), ("toy_int8", "int8-io")])
+def test_a_file_that_answers_otherwise_is_not_handed_out(monkeypatch, tmp_path, toy, variant):
     wrong = Normaliser(np.full(4, 0, np.float32), np.full(4, 3, np.float32))
     add = waveform_in.add_front_end
     monkeypatch.setattr(
@@ -259,8 +260,24 @@ def test_a_file_that_answers_otherwise_is_not_handed_out(monkeypatch, tmp_path):
         lambda builder, samples, spec, normaliser: add(builder, samples, spec, wrong),
     )
     with pytest.raises(ConversionMismatch, match="a probability differs by"):
-        write_waveform_model(packed(), tmp_path / "wave.tflite")
+        write_waveform_model(packed(toy, variant), tmp_path / "wave.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_of_a_quantised_output_is_no_other_function(monkeypatch):
+    """An output in int8 moves by whole steps; what floats must not do is allowed to it."""
+    steps = iter([0.0] * 3 + [0.03] * 3 + [0.06] * 3)
+    original = waveform_in.Interpreter.invoke
+    monkeypatch.setattr(
+        waveform_in.Interpreter,
+        "invoke",
+        lambda self, row: original(self, row) + (next(steps) if len(row.shape) == 1 else 0),
+    )
+    model = packed("toy_int8", "int8-io")
+    assert embed_front_end(model).difference < 1e-4
+    assert embed_front_end(model).difference == pytest.approx(0.03, abs=1e-4)
+    with pytest.raises(ConversionMismatch, match=r"0\.06\d\d, more than 0\.05"):
+        embed_front_end(model)
 
 
 def test_what_is_written_is_what_was_made(tmp_path):
