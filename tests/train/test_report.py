@@ -14,6 +14,7 @@ import pytest
 
 from ser_edge_runtime.errors import SerEdgeError
 from ser_edge_runtime.front_end import FrontEndSpec
+from ser_edge_train.coverage import coverage_of
 from ser_edge_train.evaluation import allowed_classes, score
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.partitions import Partition
@@ -191,6 +192,17 @@ def test_the_page_holds_the_numbers_of_the_json(finished):
     assert set(report["digests"].values()) <= cells
     assert set(report["versions"].values()) <= cells
     assert "95\N{NARROW NO-BREAK SPACE}432" in cells
+
+
+def test_the_page_shows_accuracy_against_coverage(finished):
+    run, report, _ = finished
+    rows = report["coverage"]["test"]
+    assert rows == coverage_of(Predictions.read(run.predictions).of_part("test"))
+    section = run.report_html.read_text().split("<h2>Coverage</h2>")[1].split("</section>")[0]
+    for row in rows:
+        assert f'<th scope="row">{row["min_score"]:g}</th>' in section
+        assert f">{percent(row['coverage'])}<" in section
+        assert f">{percent(row['accuracy'])}<" in section
 
 
 def test_the_pictures_follow_the_colours_and_the_type_of_the_page(finished):
