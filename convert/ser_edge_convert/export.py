@@ -11,7 +11,7 @@ import io
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,43 +21,17 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ser_edge_convert.cell_clip import NO_CLIP, WIDEST_INT8, cell_clips, set_cell_clip
-from ser_edge_convert.child import FAILED, Desk
+from ser_edge_convert.child import FAILED, Desk, Job
 from ser_edge_convert.fused_lstm import prepare
+from ser_edge_convert.graph import read_graph
+from ser_edge_convert.layers import layers_of, nodes_of
+from ser_edge_convert.loading import Unfit, first_line, read_network
 from ser_edge_convert.quantisation import convert_calibrated
+from ser_edge_convert.saved_model import SavedNetwork
+from ser_edge_convert.variants import VARIANTS
 from ser_edge_runtime.files import write_atomically, write_text_atomically
 
 PREDICT_BATCH = 64
-
-
-class _Unfit(Exception):
-    """The network is not of a kind that can be converted; the text is for the user."""
-
-
-def load_network(path: str) -> Any:
-    """Loads a network without its training objective, and checks that it is one we convert.
-
-    Raises:
-        _Unfit: It is not: more than one input, no fixed shape, no plain logits.
-    """
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (TypeError, ValueError) as fault:
-        raise _Unfit(
-            f"Keras cannot load it ({_first_line(fault)}); only layers that Keras brings "
-            "itself are converted"
-        ) from fault
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise _Unfit("it has more than one input or output; one of each is needed")
-    if any(size is None for size in model.inputs[0].shape[1:]):
-        raise _Unfit("its input has no fixed shape; set clip_seconds in the front end")
-    if len(model.outputs[0].shape) != 2:
-        raise _Unfit("its output is not one row of logits")
-    activation = getattr(model.layers[-1], "activation", None)
-    if isinstance(model.layers[-1], keras.layers.Softmax) or (
-        activation is keras.activations.softmax
-    ):
-        raise _Unfit("it ends in a softmax; end it in logits, the runtime applies the softmax")
-    return model
 
 
 def network_logits(model: Any, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -72,23 +46,63 @@ def network_logits(model: Any, features: npt.NDArray[np.float32]) -> npt.NDArray
     ).astype(np.float32)
 
 
-def to_flatbuffer(model: Any, variant: str, calibration: npt.NDArray[np.float32] | None) -> bytes:
+def to_flatbuffer(
+    model: Any,
+    variant: str,
+    calibration: npt.NDArray[np.float32] | None,
+    float_layers: Collection[str] = (),
+) -> bytes:
     """Converts a network of batch size 1.
 
     Args:
         model: As :func:`ser_edge_convert.fused_lstm.prepare` gives it.
         variant: A name of :data:`ser_edge_convert.variants.VARIANTS`.
         calibration: Normalised features (n, ...), for variants that are calibrated.
+        float_layers: Names of layers that an int8 variant leaves in floating point.
+
+    Raises:
+        ValueError: Features are missing, or the variant or the network has no such layers.
     """
-    # from_keras_model, no other way: from_concrete_functions([f], model) loses
+    converter = make_converter(model, variant, calibration)
+    if not VARIANTS[variant].calibrated:
+        if float_layers:
+            raise ValueError(f"{variant} has no layers to leave in floating point")
+        return _checked(set_cell_clip(bytes(converter.convert()), NO_CLIP), NO_CLIP)
+    if not float_layers:
+        return _checked(convert_calibrated(converter), WIDEST_INT8)
+    if variant == "int16x8":
+        raise ValueError("int16x8 quantises all layers or none")
+    kinds = layer_kinds(model)
+
+    def nodes(calibrated: bytes) -> list[str]:
+        graph = read_graph(calibrated)
+        return nodes_of(graph, layers_of(graph, kinds), float_layers)
+
+    return _checked(convert_calibrated(converter, nodes), WIDEST_INT8)
+
+
+def make_converter(model: Any, variant: str, calibration: npt.NDArray[np.float32] | None) -> Any:
+    """The converter of a network of batch size 1, set up for a variant.
+
+    Raises:
+        ValueError: The variant is calibrated, and there is nothing to calibrate on.
+    """
+    # Of a Keras model no other way: from_concrete_functions([f], model) loses
     # the weights without a word (tensorflow 2.21.0, keras 3.15.1).
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if isinstance(model, SavedNetwork):
+        # Here it has no weights to lose: they are constants.
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([model.function])
+    else:
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if variant != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if variant == "dynamic":
+        # A scale for each channel of a dense layer makes FULLY_CONNECTED version 12
+        # (tensorflow 2.21.0); tflite-runtime 2.14 refuses the file, it knows version 9.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    calibrated = variant in ("int8", "int8-io", "int16x8")
-    if calibrated:
+    if VARIANTS[variant].calibrated:
         if calibration is None:
             raise ValueError(f"{variant} needs clips to calibrate on")
         converter.representative_dataset = _one_by_one(calibration)
@@ -100,9 +114,16 @@ def to_flatbuffer(model: Any, variant: str, calibration: npt.NDArray[np.float32]
     if variant == "int8-io":
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
-    if calibrated:
-        return _checked(convert_calibrated(converter), WIDEST_INT8)
-    return _checked(set_cell_clip(bytes(converter.convert()), NO_CLIP), NO_CLIP)
+    return converter
+
+
+def layer_kinds(model: Any) -> dict[str, str]:
+    """Class of each layer by name, those of nested models too, in the network's order."""
+    kinds: dict[str, str] = {}
+    for layer in model.layers:
+        inner = layer_kinds(layer) if isinstance(layer, keras.Model) else {}
+        kinds |= {layer.name: type(layer).__name__} | inner
+    return kinds
 
 
 def _checked(flatbuffer: bytes, limit: float) -> bytes:
@@ -115,21 +136,27 @@ def _checked(flatbuffer: bytes, limit: float) -> bytes:
 def run(desk: Desk) -> None:
     """Does the job that lies on the desk and leaves its results there."""
     job = desk.read_job()
-    model = load_network(job.model)
+    model, softmax = read_network(job.model)
     calibration = np.load(desk.calibration, mmap_mode="r") if job.calibrated else None
     probe = np.load(desk.probe, mmap_mode="r")
     if tuple(probe.shape[1:]) != tuple(model.inputs[0].shape[1:]):
-        raise _Unfit(
+        raise Unfit(
             f"its input is {tuple(model.inputs[0].shape[1:])}, but the front end gives "
             f"{tuple(probe.shape[1:])}"
         )
+    logits = network_logits(model, probe)
+    if len(logits) > 1 and (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-4):
+        raise Unfit("its outputs are probabilities; end it in logits, or in one softmax layer")
     buffer = io.BytesIO()
-    np.save(buffer, network_logits(model, probe))
+    np.save(buffer, logits)
     write_atomically(desk.logits, buffer.getvalue())
-    copy, forms = prepare(model, job.lstm)
-    write_atomically(desk.flatbuffer, to_flatbuffer(copy, job.variant, calibration))
+    copy, forms = _one_clip_at_a_time(model, job)
+    write_atomically(
+        desk.flatbuffer, to_flatbuffer(copy, job.variant, calibration, job.float_layers)
+    )
     facts = {
         "recurrent": forms,
+        "softmax": "taken off" if softmax else "none",
         "parameters": int(model.count_params()),
         "versions": {
             "keras": keras.__version__,
@@ -140,18 +167,23 @@ def run(desk: Desk) -> None:
     write_text_atomically(desk.facts, json.dumps(facts, sort_keys=True))
 
 
+def _one_clip_at_a_time(model: Any, job: Job) -> tuple[Any, dict[str, str]]:
+    """The network with batch size 1, and the form of each of its recurrent layers."""
+    return (model, {}) if isinstance(model, SavedNetwork) else prepare(model, job.lstm)
+
+
 def main(arguments: list[str]) -> int:
     """Runs the job in the folder named; a fault becomes one line in the folder."""
     desk = Desk(Path(arguments[0]))
     try:
         run(desk)
-    except _Unfit as fault:
+    except Unfit as fault:
         desk.write_failure(str(fault), unfit=True)
         return FAILED
     except Exception as fault:
         # Not one kind of error but whatever TensorFlow raises; the log keeps its traceback.
         traceback.print_exc()
-        desk.write_failure(f"{type(fault).__name__}: {_first_line(fault)}", unfit=False)
+        desk.write_failure(f"{type(fault).__name__}: {first_line(fault)}", unfit=False)
         return FAILED
     return 0
 
@@ -162,11 +194,6 @@ def _one_by_one(features: npt.NDArray[np.float32]) -> Callable[[], Iterator[list
             yield [np.asarray(row, dtype=np.float32)[np.newaxis]]
 
     return samples
-
-
-def _first_line(fault: BaseException) -> str:
-    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
-    return (lines[0] if lines else "no message")[:300]
 
 
 if __name__ == "__main__":

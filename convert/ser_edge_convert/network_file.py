@@ -1,7 +1,8 @@
-"""Reads what a ``.keras`` file says of itself, without Keras."""
+"""Reads what a network's file says of itself, without Keras."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
@@ -19,34 +20,84 @@ def layer_classes(path: Path) -> tuple[str, ...]:
     Raises:
         BadNetwork: The file is missing, or not what Keras 3 saves.
     """
+    return tuple(str(node["class_name"]) for node in _layers(_config(path)))
+
+
+def foreign_classes(path: Path) -> tuple[str, ...]:
+    """Class names of the layers that are not Keras' own, in their order.
+
+    Raises:
+        BadNetwork: As :func:`layer_classes`.
+    """
+    return tuple(
+        str(node["class_name"])
+        for node in _layers(_config(path))
+        if not str(node.get("module")).startswith("keras")
+    )
+
+
+def _config(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+            return json.loads(archive.read("config.json"))
     except OSError as fault:
-        raise BadNetwork(f"{path}: {fault.strerror or fault}; train the run first") from None
+        raise BadNetwork(
+            f"{path}: {fault.strerror or fault}; name a .keras file, the folder of a SavedModel, "
+            "or a run whose training has ended"
+        ) from None
     except (zipfile.BadZipFile, KeyError, ValueError):
         raise BadNetwork(
             f"{path}: not a file that Keras 3 saved; give a run directory or a .keras file"
         ) from None
-    return tuple(_classes(config))
 
 
 def is_recurrent(path: Path) -> bool:
     """Whether the network in the file has a layer with a state over time.
 
+    What a SavedModel holds is known when TensorFlow has loaded it; here it has none.
+
     Raises:
         BadNetwork: As :func:`layer_classes`.
     """
+    if is_saved_model(path):
+        return False
     return not RECURRENT.isdisjoint(layer_classes(path))
 
 
-def _classes(node: Any) -> Iterator[str]:
+def is_saved_model(path: Path) -> bool:
+    """Whether ``path`` is the folder of a TensorFlow SavedModel."""
+    return (path / "saved_model.pb").is_file()
+
+
+def network_digest(path: Path) -> str:
+    """SHA-256 of a file, or over the names and digests of all files of a folder, in hex.
+
+    Raises:
+        BadNetwork: It cannot be read.
+    """
+    try:
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            lines = (f"{file.relative_to(path).as_posix()},{_digest(file)}\n" for file in files)
+            return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return _digest(path)
+    except OSError as fault:
+        raise BadNetwork(
+            f"{path}: {fault.strerror or fault}; check the file's permissions"
+        ) from None
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _layers(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         name, config = node.get("class_name"), node.get("config")
         if isinstance(name, str) and isinstance(config, dict) and "name" in config:
-            yield name
+            yield node
         for value in node.values():
-            yield from _classes(value)
+            yield from _layers(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _classes(value)
+            yield from _layers(value)

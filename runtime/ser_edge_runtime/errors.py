@@ -185,7 +185,7 @@ class NotAModel(ModelFileError):
 class NoMetadata(ModelFileError):
     """A TFLite model without ser-edge's metadata at its end."""
 
-    default_hint = "convert it from its training run with: ser-edge convert RUN"
+    default_hint = "convert its network with: ser-edge convert, or add them with: ser-edge pack"
 
     def __init__(self, path: PathOrName) -> None:
         super().__init__(path, "a plain .tflite without ser-edge metadata, or one cut short")

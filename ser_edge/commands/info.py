@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ser_edge_runtime.model_file import Metadata, TensorInfo
 
 _HEADING = 14
+_MOST_SHOWN = 12
 
 
 @click.command(
@@ -128,7 +129,9 @@ def _plain(value: Any) -> Any:
 def _tree(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
     """Nested values as indented lines; numbers shortened to what a person reads."""
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping | list | tuple) and len(value) > _MOST_SHOWN:
+            yield f"{indent}{key}: {len(value)} values, all with --json"
+        elif isinstance(value, Mapping):
             yield f"{indent}{key}"
             yield from _tree(value, indent + "  ")
         else:

@@ -106,6 +106,15 @@ def test_full_int8_leaves_no_float_inside(build, variant):
     assert ends == (set() if variant == "int8-io" else {"QUANTIZE", "DEQUANTIZE"})
 
 
+def test_dense_layers_of_dynamic_range_load_in_tflite_runtime_2_14():
+    inputs = keras.Input((networks.STEPS, networks.COLUMNS))
+    wide = keras.layers.Dense(32)(keras.layers.Flatten()(inputs))  # small ones stay float
+    graph = read_graph(convert(keras.Model(inputs, keras.layers.Dense(4)(wide)), "dynamic"))
+    dense = [operator for operator in graph.operators if operator.name == "FULLY_CONNECTED"]
+    assert max(operator.version for operator in dense) <= 9
+    assert "int8" in {graph.tensors[operator.inputs[1]].dtype for operator in dense}
+
+
 def test_dynamic_range_is_not_full_int8(cnn_lstm):
     assert read_graph(convert(cnn_lstm, "dynamic")).inner_floats
 
@@ -240,12 +249,6 @@ def test_a_job_leaves_file_logits_and_facts(tmp_path, cnn_lstm):
     assert facts["versions"]["keras"] == keras.__version__
 
 
-def softmax_end():
-    inputs = keras.Input((networks.STEPS, networks.COLUMNS))
-    x = keras.layers.GlobalAveragePooling1D()(inputs)
-    return keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(x))
-
-
 def free_length():
     inputs = keras.Input((None, networks.COLUMNS))
     x = keras.layers.GlobalAveragePooling1D()(inputs)
@@ -283,7 +286,6 @@ def custom_layer():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (softmax_end, "ends in a softmax"),
         (free_length, "no fixed shape"),
         (other_shape, "front end gives"),
         (two_inputs, "more than one input"),

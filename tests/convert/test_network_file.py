@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 
 import pytest
 
 from ser_edge_convert.errors import BadNetwork
-from ser_edge_convert.network_file import is_recurrent, layer_classes
+from ser_edge_convert.network_file import (
+    foreign_classes,
+    is_recurrent,
+    is_saved_model,
+    layer_classes,
+    network_digest,
+)
 
 
 def layer(name: str, **config):
@@ -16,7 +23,8 @@ def layer(name: str, **config):
 
 
 def write(path, *layers):
-    config = {"class_name": "Functional", "config": {"name": "net", "layers": list(layers)}}
+    config = {"name": "net", "layers": list(layers)}
+    config = {"module": "keras", "class_name": "Functional", "config": config}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps(config))
     return path
@@ -64,3 +72,39 @@ def test_other_files_are_named(tmp_path):
         with pytest.raises(BadNetwork, match="not a file that Keras 3 saved") as caught:
             layer_classes(path)
         assert "\n" not in str(caught.value)
+
+
+def test_layers_that_are_not_keras_own_are_named(tmp_path):
+    own = layer("Mine") | {"module": "mypackage.layers"}
+    bare = layer("Bare") | {"module": None}
+    inner = layer("TimeDistributed", layer=own)
+    path = write(tmp_path / "m.keras", layer("Dense"), inner, bare)
+    assert foreign_classes(path) == ("Mine", "Bare")
+    assert foreign_classes(write(tmp_path / "n.keras", layer("Dense"))) == ()
+
+
+def test_a_saved_model_is_a_folder_with_its_graph(tmp_path):
+    assert not is_saved_model(tmp_path)
+    (tmp_path / "saved_model.pb").write_bytes(b"graph")
+    assert is_saved_model(tmp_path)
+    assert not is_saved_model(tmp_path / "saved_model.pb")
+    assert not is_recurrent(tmp_path), "nothing is known of it before TensorFlow loads it"
+
+
+def test_a_digest_is_of_all_bytes_and_names(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    (folder / "variables" / "index").write_bytes(b"one")
+    first = network_digest(folder)
+    assert network_digest(folder) == first
+    (folder / "variables" / "index").rename(folder / "variables" / "other")
+    renamed = network_digest(folder)
+    (folder / "variables" / "other").write_bytes(b"two")
+    assert len({first, renamed, network_digest(folder)}) == 3
+    assert network_digest(folder / "saved_model.pb") == hashlib.sha256(b"graph").hexdigest()
+
+
+def test_a_digest_of_nothing_is_an_error(tmp_path):
+    with pytest.raises(BadNetwork, match=r"none\.keras: No such file"):
+        network_digest(tmp_path / "none.keras")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import wave
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,11 @@ RECIPE = {
 }
 
 
-def make_run(folder: Path) -> RunDirectory:
-    """Recordings, manifest, partition, front end, normaliser and a network that mostly works."""
+def make_run(folder: Path, *, trained: bool = True) -> RunDirectory:
+    """Recordings, manifest, partition, front end, normaliser and a network that mostly works.
+
+    Without ``trained`` the network's file only says that it has dense layers: no Keras is needed.
+    """
     recordings = folder / "recordings"
     recordings.mkdir(parents=True)
     manifest = Manifest(recordings, tuple(_clips(recordings)))
@@ -51,6 +56,11 @@ def make_run(folder: Path) -> RunDirectory:
     normaliser = Normaliser.fit([features[train]])
     run.front_end.write_text(SPEC.to_json())
     run.normaliser.write_text(normaliser.to_json())
+    if not trained:
+        with zipfile.ZipFile(run.model, "w") as archive:
+            config = {"class_name": "Functional", "config": {"name": "n", "layers": []}}
+            archive.writestr("config.json", json.dumps(config))
+        return run
     labels = [recipe.merge.get(clip.emotion, clip.emotion) for clip in manifest.clips]
     classes = np.array([LABELS.index(label) for label in labels])
     network(normaliser(features[train]), classes[train]).save(run.model)

@@ -238,7 +238,7 @@ def test_not_a_model():
 def test_no_metadata():
     message = refused((DATA / "toy_float.tflite").read_bytes(), NoMetadata)
     assert "a plain .tflite without ser-edge metadata" in message
-    assert message.endswith("convert it from its training run with: ser-edge convert RUN")
+    assert message.endswith("convert its network with: ser-edge convert, or add them with: ser-edge pack")
 
 
 def test_no_metadata__with_the_label_file_of_other_tools(model):
