@@ -77,8 +77,8 @@ class Speed(NamedTuple):
 
 
 # Ridge regression on recordings of the corpora played at 1/3 to 3 times their speed, by
-# docs/fit_speed.py, which prints these numbers and how often the speed is then told.
-SPEED: Final = Speed((0.0503, 0.8917, -0.2754, 0.6306, -0.1396, -0.0641, -0.1031), -5.9852)
+# docs/fit_speed.py with 120 recordings, which prints these numbers and how often the speed is told.
+SPEED: Final = Speed((0.0641, 1.0503, -0.4332, 0.5905, -0.1009, -0.4274, -0.0841), -5.7828)
 
 
 def measure(samples: Samples, sample_rate: int) -> Measures:

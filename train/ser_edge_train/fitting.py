@@ -120,6 +120,59 @@ def fit(
     return Fitted(best.count_params(), len(state.history), state.best.epoch)
 
 
+def fine_tune(
+    recipe: Recipe,
+    train: Part,
+    validation: Part,
+    normaliser: Normaliser,
+    run: RunDirectory,
+    start: str | PathLike[str],
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Fits a finished network further, its weights and activations rounded to int8.
+
+    The network that is saved has layers of Keras alone, in floats; that its int8 file
+    loses little was the aim of the fit, and the validation scores that chose its epoch
+    are those of the rounded network. Otherwise as :func:`fit`.
+
+    Args:
+        recipe: The recipe.
+        train: Training utterances.
+        validation: Validation utterances, perhaps none.
+        normaliser: The one that the network was trained with.
+        run: Where to write; locked by the caller.
+        start: The network's ``model.keras``.
+        resume: Goes on from the checkpoint, if one is there.
+        progress: Told of steps and epochs.
+
+    Raises:
+        NetworkFileError: ``start`` is missing or no Keras model.
+        FitError: No training utterance, or the loss is no longer a number.
+        CheckpointError: The checkpoint is damaged or of another recipe.
+    """
+    from ser_edge_train.networks.fake_quantisation import give_back, quantised_copy
+
+    if not len(train):
+        raise FitError(f"{recipe.name}: no training utterance; see labels, corpora and protocol")
+    keras.utils.set_random_seed(recipe.seed)
+    _make_deterministic()
+    plain = load_network(start)
+    rounded = quantised_copy(plain)
+    state = FitState(recipe, rounded, run, len(validation) > 0)
+    if resume and run.checkpoint.is_file():
+        state.restore()
+    if not state.finished:
+        tell = progress or Silence()
+        _run_epochs(recipe, train, validation, normaliser, state, tell, None)
+    write_history(run, state.history)
+    rounded.set_weights(state.best.weights)
+    give_back(rounded, plain)
+    save_network(plain, run.model)
+    return Fitted(plain.count_params(), len(state.history), state.best.epoch)
+
+
 def predict(
     model_path: str | PathLike[str],
     features: npt.NDArray[Any],

@@ -16,6 +16,7 @@ from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_train.checkpoint import Checkpoint, CheckpointError
 from ser_edge_train.errors import PartitionError
 from ser_edge_train.feature_store import FeatureStore
+from ser_edge_train.fine_tuning import FineTuningError, starting_normaliser, starting_run
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.metrics import fit_temperature
 from ser_edge_train.partitions import FOLDS, PARTS, PROTOCOLS, Partition
@@ -125,7 +126,13 @@ def train(
         partition = Partition.read(run.partition)
     plan = make_plan(recipe, manifest, partition, allow_leaks=allow_leaks)
     recipe = plan.recipe
-    twin = clean_recipe(recipe) if clean else None
+    source = starting_run(plan)
+    if source is not None and replicas is not None:
+        raise FineTuningError(
+            source.path, "is fine-tuned by one process alone", "leave out --strategy"
+        )
+    # A network that has heard everybody can have no clean twin.
+    twin = clean_recipe(recipe) if clean and source is None else None
     if twin is not None:
         _check_clean(twin, manifest)
     # Before anything is written: a folder of noise may be missing.
@@ -144,7 +151,7 @@ def train(
             _keep_or_compare(run, plan)
             for line in plan.notes():
                 tell.note(line)
-            trained = _train(plan, run, store, resume, tell=tell, **how)
+            trained = _train(plan, run, store, resume, tell=tell, source=source, **how)
         except KeyboardInterrupt:
             raise TrainingInterrupted(
                 f"{run.path}: stopped, {_kept(run, recipe)}; go on with the same command "
@@ -223,6 +230,7 @@ def _train(
     tell: Progress,
     score_test: bool,
     replicas: Replicas | None,
+    source: RunDirectory | None,
 ) -> Trained:
     fitting = _import_fitting()
     recipe = plan.recipe
@@ -240,25 +248,23 @@ def _train(
     everything = [row for part in looked_at for row in rows[part]]
     store.fill(plan.manifest, everything, processes, _step(tell, "frames"))
     features = {part: features_of(part) for part in looked_at}
-    normaliser = Normaliser.fit(
-        features["train"][start : start + ROWS] for start in range(0, len(rows["train"]), ROWS)
-    )
+    if source is None:
+        normaliser = Normaliser.fit(
+            features["train"][start : start + ROWS] for start in range(0, len(rows["train"]), ROWS)
+        )
+    else:
+        normaliser = starting_normaliser(source)
     write_text_atomically(run.normaliser, normaliser.to_json() + "\n")
     parts = {}
     for part in looked_at:
         choices = plan.choices(part)
         clips = [clip for clip, _ in rows[part][:: choices + 1]]
         parts[part] = plan.part(clips, features[part], choices, taught=part == "train")
-    fitted = fitting.fit(
-        recipe,
-        parts["train"],
-        parts["validation"],
-        normaliser,
-        run,
-        resume=resume,
-        progress=tell,
-        replicas=replicas,
-    )
+    given = (recipe, parts["train"], parts["validation"], normaliser, run)
+    if source is None:
+        fitted = fitting.fit(*given, resume=resume, progress=tell, replicas=replicas)
+    else:
+        fitted = fitting.fine_tune(*given, source.model, resume=resume, progress=tell)
     counts = {part: len(plan.partition.copies(plan.manifest, part)) for part in PARTS}
     if replicas is not None and not replicas.chief:
         return Trained(run, counts, plan.left_out, None)

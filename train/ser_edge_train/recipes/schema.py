@@ -14,6 +14,7 @@ from ser_edge_runtime.errors import FileError, SpecError
 from ser_edge_runtime.front_end.spec import FrontEndSpec
 from ser_edge_train.networks.parameters import NETWORKS, Parameters
 from ser_edge_train.recipes.augmentation import Augmentation
+from ser_edge_train.recipes.fine_tuning import FineTuning
 from ser_edge_train.recipes.fit import Fit
 from ser_edge_train.recipes.protocol import (
     PROTOCOL_NAMES,
@@ -59,6 +60,8 @@ class Recipe(Table):
         speaker_embedding: See :class:`~ser_edge_train.recipes.speaker.SpeakerEmbedding`;
             left out: none.
         teacher: See :class:`~ser_edge_train.recipes.teacher.Teacher`; left out: none.
+        fine_tuning: See :class:`~ser_edge_train.recipes.fine_tuning.FineTuning`; left out:
+            the training begins with random weights.
         augmentation: See :class:`Augmentation`.
         fit: See :class:`Fit`.
         published: Figures that others printed for such a system; left out: none.
@@ -77,6 +80,7 @@ class Recipe(Table):
     network: Annotated[Parameters, Field(discriminator="name")]
     speaker_embedding: SpeakerEmbedding | None = None
     teacher: Teacher | None = None
+    fine_tuning: FineTuning | None = None
     augmentation: Augmentation = Augmentation()
     fit: Fit
     published: Annotated[tuple[Published, ...], Field(strict=False)] | None = None
@@ -192,6 +196,8 @@ class Recipe(Table):
         if self.teacher is not None and self.teacher.scores_sha256 is not None:
             # Wherever the table lies, it is what it holds.
             del said["teacher"]["scores"]
+        if self.fine_tuning is not None:
+            del said["fine_tuning"]["run"]
         return hashlib.sha256(tomli_w.dumps(said).encode()).hexdigest()
 
     def to_toml(self) -> str:
