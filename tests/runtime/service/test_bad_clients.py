@@ -129,11 +129,26 @@ def test_bytes_that_drip_in_gain_no_time():
         client.sendall(HEAD % 1_000_000)
         client.settimeout(0.02)
         head = b""
-        while not head:  # the service's deadline ends it
+        for _ in range(1000):  # the service's deadline ends it
             client.sendall(b"x")
             with contextlib.suppress(TimeoutError):
                 head = client.recv(12, socket.MSG_PEEK)
+            if head:
+                break
         assert head == b"HTTP/1.1 408"
+
+
+def test_the_deadline_is_for_the_request_and_not_for_its_answer():
+    model = HeldModel(MODEL)
+    data = wav()
+    with running(Limits(timeout=0.2), model=model) as service, service.connect() as first:
+        first.sendall(HEAD % len(data) + data)
+        assert model.asked.get(timeout=PATIENCE)
+        with service.connect() as later:
+            # Its time began later, so the first's is over too.
+            assert error_in(read_all(later))[0] == 408
+        model.given.release()
+        assert read_answer(first)[0] == 200
 
 
 def test_a_connection_that_is_kept_open_has_its_deadline_for_each_request():
