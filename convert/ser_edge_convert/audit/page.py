@@ -45,7 +45,6 @@ def render_page(document: Mapping[str, Any]) -> str:
             policy=policy({}),
             level=f"{100 * limits['confidence']:g} %",
             falls=Markup(plots.falls(variants, limits)),
-            sizes=Markup(plots.sizes(variants, [largest(v, "bytes") or 0 for v in variants])),
             pictures=[
                 Markup(plots.class_falls(place, variant, limits))
                 for place, variant in enumerate(variants)

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ser_edge_train.report.plots import FIRST, INK, MUTED, RULE, SECOND, STYLE, as_svg
+from ser_edge_train.report.plots import MUTED, RULE, SECOND, STYLE, as_svg
 
 # A fall beyond this is drawn at the edge with an arrow: others could not be told apart.
 WIDEST = 12.0
@@ -50,48 +50,6 @@ def class_falls(place: int, variant: Mapping[str, Any], limits: Mapping[str, Any
     title = f"{variant['name']}: fall of the recall of each class with its interval"
     marks = (100 * limits["max_class_drop"],)
     return _rows(f"classes-{place}", rows, "fall of recall, points", marks, title)
-
-
-def sizes(variants: Sequence[Mapping[str, Any]], bytes_of: Sequence[int]) -> str:
-    """Share of answers that changed over the size of the file, a mark a variant."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": "sizes"}):
-        figure = Figure(figsize=(4.6, 2.9), layout="constrained")
-        axes = figure.add_subplot()
-        changed = [100 * (1 - variant["agreement"]["share"]) for variant in variants]
-        across = [count / 1000 for count in bytes_of]
-        axes.plot(across, changed, "o", color=FIRST, markersize=6)
-        top = max([*changed, 1.0])
-        for one, other, place in _labelled(variants, across, changed, top):
-            axes.annotate(
-                one, (other, place[0]), xytext=(other, place[1]), color=INK, fontsize=8,
-                ha="center", va="bottom", annotation_clip=False,
-            )  # fmt: skip
-        axes.set(xlabel="file, KB", ylabel="answers that changed, %")
-        axes.set_xlim(0, 1.18 * max(across))
-        axes.set_ylim(0, 1.35 * top)
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        return as_svg(figure, "sizes", "Share of changed answers over the size of the file")
-
-
-def _labelled(
-    variants: Sequence[Mapping[str, Any]],
-    across: Sequence[float],
-    changed: Sequence[float],
-    top: float,
-) -> list[tuple[str, float, tuple[float, float]]]:
-    """Names above their marks, pushed up where two would overlap."""
-    found: list[tuple[str, float, tuple[float, float]]] = []
-    step = 0.09 * top
-    width = 0.22 * max(across)
-    for place in sorted(range(len(variants)), key=lambda one: changed[one]):
-        height = changed[place] + 0.5 * step
-        while any(
-            abs(other - across[place]) < width and abs(taken[1] - height) < step
-            for _, other, taken in found
-        ):
-            height += 0.5 * step
-        found.append((variants[place]["variant"], across[place], (changed[place], height)))
-    return found
 
 
 def _rows(

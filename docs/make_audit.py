@@ -1,0 +1,396 @@
+"""Converts and audits every recipe's runs, and writes docs/audit.md:
+
+    python docs/make_audit.py [RUNS...] [--work FOLDER] [--store FOLDER] [--data MANIFEST]
+                              [--tflite-runtime-python PYTHON]
+
+RUNS are run directories or folders that hold some. Those whose test part was scored and whose
+speakers are apart are converted to every variant into WORK, by default runs/audit, and audited,
+the folds of a recipe together. The reports (JSON, Markdown, JUnit, HTML) lie in WORK; what the
+page needs of them is taken into docs/audits.json, which is committed in their place. With PYTHON,
+one that has tflite-runtime 2.14 and numpy below 2, every file answers all test clips in three
+interpreters too. Without RUNS the page is written from docs/audits.json. Stopped at any time, the
+same call goes on: what is finished is not done again. Tests hold that the page is what this
+script writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+# As the command line does, before numpy is loaded: times are those of one thread.
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import numpy as np  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from ser_edge_convert.audit import audit  # noqa: E402
+from ser_edge_convert.audit.auditing import largest  # noqa: E402
+from ser_edge_convert.audit.files import audit_files, write_audit  # noqa: E402
+from ser_edge_convert.audit.markdown import (  # noqa: E402
+    basis, class_table, failures, in_points, interval, limits_line, variant_table,
+)
+from ser_edge_convert.audit.measuring import write_features  # noqa: E402
+from ser_edge_convert.audit.reference import Reference  # noqa: E402
+from ser_edge_convert.conversion import convert_each  # noqa: E402
+from ser_edge_convert.graph import read_graph  # noqa: E402
+from ser_edge_convert.variants import VARIANTS  # noqa: E402
+from ser_edge_runtime.files import write_text_atomically  # noqa: E402
+from ser_edge_runtime.model_file import default_model_path, read_model_file  # noqa: E402
+from ser_edge_train.manifest import Manifest  # noqa: E402
+from ser_edge_train.report import read_report  # noqa: E402
+from ser_edge_train.run_directory import RunDirectory  # noqa: E402
+
+AUDITS = Path(__file__).with_name("audits.json")
+PAGE = Path(__file__).with_name("audit.md")
+# The corpora of which so many speakers speak that folds of them can decide something.
+MANY_SPEAKERS = ("crema-d", "ravdess")
+SHIPPED = "the model that ships"
+
+HEAD = """\
+# What conversion cost
+
+Written by `python docs/make_audit.py RUNS` from the reports of `ser-edge audit`
+([audits.json](audits.json)); nothing here is typed. Every recipe's network was converted to every
+variant, and each file answered the clips that the trained network was scored on: test speakers,
+whom nobody trained, validated or calibrated on. The folds of a recipe are one test: each clip out
+of its fold. A fall is what the network scores minus what the file scores; intervals are paired
+bootstraps over whole speakers. The gate is that of `ser-edge audit` without options:
+"""
+
+
+def find_runs(places: Iterable[Path]) -> list[RunDirectory]:
+    """The runs in ``places``, at any depth, that an audit can be held against."""
+    found: dict[str, RunDirectory] = {}
+    for place in places:
+        reports = [place / "report.json"] if (place / "report.json").is_file() else sorted(
+            place.rglob("report.json")
+        )
+        for path in reports:
+            run, report = RunDirectory(path.parent), read_report(path)
+            apart = report["protocol"]["speaker_disjoint"] and not report["protocol"]["leaky"]
+            # What stands beside a leaky run is its recipe's clean fold once more.
+            if apart and "test" in report["scores"] and path.parent.name != "clean":
+                found.setdefault(sha256(run.model), run)
+    return list(found.values())
+
+
+def grouped(runs: Iterable[RunDirectory]) -> dict[str, list[RunDirectory]]:
+    """Runs by recipe, protocol and sex, the folds in order; networks that tell speakers apart
+    are none that ship."""
+    groups: dict[str, list[tuple[int, RunDirectory]]] = {}
+    for run in runs:
+        recipe = run.read_recipe()
+        if recipe.target != "speaker":
+            sex = "" if recipe.sex == "mixed" else f", {recipe.sex} speakers"
+            name = f"{recipe.name}, {recipe.protocol.name}{sex}"
+            groups.setdefault(name, []).append((recipe.protocol.fold, run))
+    return {
+        name: [run for _, run in sorted(of_group, key=lambda one: one[0])]
+        for name, of_group in sorted(groups.items())
+    }
+
+
+def convert(
+    run: RunDirectory, folder: Path, store: Path, data: Manifest | None
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """The files of a run by variant, made where they are not there, and why others cannot be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network = sha256(run.model)
+    faults_file = folder / "faults.json"
+    known = json.loads(faults_file.read_text("utf-8")) if faults_file.is_file() else {}
+    faults: dict[str, str] = known.get(network, {})
+    files = {variant: folder / f"{variant}.tflite" for variant in VARIANTS}
+    made = {variant for variant, path in files.items() if path.is_file()
+            and read_model_file(path).metadata.provenance.get("network") == network}
+    missing = [variant for variant in VARIANTS if variant not in made and variant not in faults]
+    if missing:
+        print(f"{run.path}: converting to {', '.join(missing)}", flush=True)
+        # The gate is the audit's: here every file is kept that computes what the network does.
+        for outcome in convert_each(
+            run, files.__getitem__, store=store, variants=missing, manifest=data, max_drop=1.0
+        ):
+            if outcome.conversion is None:
+                faults[outcome.variant] = str(outcome.fault).replace(str(run.path), "RUN")
+            else:
+                made.add(outcome.variant)
+        write_text_atomically(faults_file, json.dumps({network: faults}, indent=1) + "\n")
+    return {name: path for name, path in files.items() if name in made}, faults
+
+
+def audited(
+    name: str,
+    runs: Sequence[RunDirectory],
+    models: Sequence[Path],
+    work: Path,
+    store: Path,
+    data: Manifest | None,
+    corpora: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The audit's document, written where it is not there yet."""
+    folder = work / "reports" / slug(name)
+    path = audit_files(folder).json
+    if path.is_file():
+        document = json.loads(path.read_text("utf-8"))
+        files = {file["sha256"] for variant in document["variants"] for file in variant["files"]}
+        networks = {one["digests"]["model"] for one in document["references"]}
+        same = files == {sha256(model) for model in models}
+        if same and networks == {sha256(run.model) for run in runs}:
+            return document
+    print(f"{name}: auditing {len(models)} files against {len(runs)} runs", flush=True)
+    document = audit(models, runs, store=store, recordings=data, corpora=corpora)
+    write_audit(document, folder)
+    return document
+
+
+def brief(name: str, document: Mapping[str, Any], faults: Mapping[str, str]) -> dict[str, Any]:
+    """What the page needs of a document: all but the list of flips and the operators."""
+    variants = []
+    for variant in document["variants"]:
+        kept = {key: value for key, value in variant.items() if key not in ("flips", "scores")}
+        kept["scores"] = {key: variant["scores"][key] for key in ("uar", "accuracy", "ece")}
+        changes = [flip["change"] for flip in variant["flips"]]
+        kept["changes"] = {change: changes.count(change) for change in sorted(set(changes))}
+        kept["files"] = [
+            {key: file[key] for key in ("run", "fold", "sha256", "bytes", "arena_bytes")}
+            for file in variant["files"]
+        ]
+        variants.append(kept)
+    reference = {key: document["reference"][key] for key in ("uar", "accuracy", "ece")}
+    return {**document, "group": name, "variants": variants, "reference": reference,
+            "faults": dict(sorted(faults.items()))}  # fmt: skip
+
+
+def interpreters(
+    files: Mapping[RunDirectory, Sequence[Path]],
+    python: str,
+    work: Path,
+    store: Path,
+    data: Manifest | None,
+) -> list[dict[str, Any]]:
+    """Each file's answers to its run's test clips in three interpreters, a row a file and one."""
+    from tests.system.three_interpreters import REFERENCE, answers_of, compare, forgets
+
+    pythons = {REFERENCE: sys.executable, "tensorflow": sys.executable, "tflite-runtime": python}
+    cache = work / "interpreters.json"
+    known = json.loads(cache.read_text("utf-8")) if cache.is_file() else {}
+    for run, models in files.items():
+        missing = [model for model in models if sha256(model) not in known]
+        if not missing:
+            continue
+        reference = Reference.read(run, recordings=data)
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder) / "features.npy"
+            write_features(reference, store, raw, None, lambda done, total: None)
+            features = reference.inputs.normaliser(np.load(raw))
+            for path in missing:
+                print(f"{path}: three interpreters", flush=True)
+                model = read_model_file(path)
+                answers, refused = {}, {}
+                for name, one in pythons.items():
+                    try:
+                        answers |= answers_of(model.flatbuffer, features, {name: one})
+                    except SystemExit as fault:
+                        refused[name] = said(str(fault))
+                found = compare(model.flatbuffer, answers)
+                known[sha256(path)] = {
+                    "recipe": reference.inputs.recipe.name,
+                    "fold": reference.inputs.recipe.protocol.fold,
+                    "variant": model.metadata.variant,
+                    "clips": len(features),
+                    "stateful": read_graph(model.flatbuffer).keeps_state,
+                    "forgets": all(forgets(rows) for rows in answers.values()),
+                    "others": {name: one.to_dict() for name, one in sorted(found.items())},
+                    "refused": refused,
+                }
+                write_text_atomically(cache, json.dumps(known, indent=1) + "\n")
+    wanted = [sha256(model) for models in files.values() for model in models]
+    return [known[digest] for digest in dict.fromkeys(wanted)]
+
+
+def said(output: str) -> str:
+    """What a child's traceback ends with: the error itself, one line."""
+    lines = [line.strip() for line in output.splitlines() if "Error: " in line]
+    return lines[-1] if lines else " ".join(output.split())[:300]
+
+
+def page(content: Mapping[str, Any]) -> str:
+    """The text of docs/audit.md."""
+    audits = content["audits"]
+    lines = [HEAD]
+    if audits:
+        lines += [limits_line(audits[0]["limits"]), ""]
+    lines += ["## All at a glance", "", *summary(audits), ""]
+    for document in audits:
+        lines += section(document)
+    lines += ["## Three interpreters", "", *interpreter_table(content["interpreters"]), ""]
+    lines += [
+        "## The commands", "", "```",
+        "python docs/make_audit.py runs --tflite-runtime-python PYTHON",
+        "ser-edge convert runs/first --variant int8 --out int8.tflite",
+        "ser-edge audit int8.tflite --reference runs/first --out reports/audit",
+        "```",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def summary(audits: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A row a group and variant: fall of UAR with its interval, agreement, verdict."""
+    lines = [
+        "| network | clips | speakers | variant | UAR before | fall, points | interval "
+        "| same answer | KB | gate |",
+        "|---|---:|---:|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for document in audits:
+        for variant in document["variants"]:
+            drop = variant["drops"]["uar"]
+            lines.append(
+                f"| {document['group']} | {document['clips']} | {document['speakers']} "
+                f"| {variant['name']} | {100 * document['reference']['uar']:.1f} % "
+                f"| {in_points(drop['value'])} | {interval(drop['interval'])} "
+                f"| {100 * variant['agreement']['share']:.2f} % "
+                f"| {(largest(variant, 'bytes') or 0) / 1000:.0f} "
+                f"| {'passed' if variant['passed'] else 'FAILED'} |"
+            )
+    return lines
+
+
+def section(document: Mapping[str, Any]) -> list[str]:
+    """One group: what was compared, the table, what failed, classes, what cannot be made."""
+    machine = document["machine"]
+    lines = [f"## {document['group']}", "", basis(document), "", *variant_table(document), ""]
+    lines += [
+        f"Times are processor time a clip, one thread, on {machine['processor']} with "
+        f"{machine['interpreter']}: features, then the model. The arena is an estimate.",
+        "",
+        *failures(document),
+    ]
+    for variant in document["variants"]:
+        agreement, changes = variant["agreement"], variant["changes"]
+        lines.append(
+            f"- {variant['name']}: {agreement['clips'] - agreement['same']} of "
+            f"{agreement['clips']} answers changed ({changes.get('lost', 0)} lost, "
+            f"{changes.get('won', 0)} won), {agreement['near_ties']} within two quanta"
+        )
+    for variant, fault in document["faults"].items():
+        lines.append(f"- {variant} cannot be had: {fault}")
+    heading, *table = class_table(document)
+    return [*lines, "", heading.replace("##", "###"), *table, ""]
+
+
+def interpreter_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A row a recipe and variant: answers other than ai-edge-litert's in the other two."""
+    if not rows:
+        return ["Not run."]
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["recipe"], row["variant"]), []).append(row)
+    names = sorted({name for row in rows for name in (*row["others"], *row["refused"])})
+    head = " | ".join(f"{name}: within two quanta | different" for name in names)
+    lines = [
+        "Top-1 of all test clips against ai-edge-litert's; a tie within two quanta of the output "
+        "is counted apart. Every first clip is asked again after all others: a file that kept "
+        "state between clips would answer it otherwise.",
+        "",
+        f"| recipe | variant | files | answers | {head} | forgets |",
+        "|---|---|---:|---:|" + "---:|" * (2 * len(names)) + "---|",
+    ]
+    refusals: dict[str, None] = {}
+    for (recipe, variant), found in sorted(groups.items()):
+        cells = [recipe, variant, str(len(found)), str(sum(row["clips"] for row in found))]
+        for name in names:
+            faults = [row["refused"][name] for row in found if name in row["refused"]]
+            if faults:
+                cells += ["", f"DOES NOT LOAD ({len(faults)} files)"]
+                refusals[f"- {variant} of {recipe} in {name}: {faults[0]}"] = None
+                continue
+            ties = sum(row["others"][name]["near_ties"] for row in found)
+            same = sum(row["others"][name]["same"] for row in found)
+            cells += [str(ties), str(sum(row["clips"] for row in found) - same - ties)]
+        cells.append("yes" if all(row["forgets"] for row in found) else "NO")
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, "", *refusals] if refusals else lines
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def slug(name: str) -> str:
+    """A name as part of a path."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name).split())
+
+
+def collect(given: argparse.Namespace) -> dict[str, Any]:
+    """Converts and audits all runs; returns what docs/audits.json holds."""
+    data = None if given.data is None else Manifest.read(given.data)
+    audits: list[dict[str, Any]] = []
+    files: dict[RunDirectory, list[Path]] = {}
+    shipped = read_model_file(default_model_path()).metadata
+    for name, runs in grouped(find_runs(given.runs)).items():
+        made, faults = {}, {}
+        for run in runs:
+            folder = given.work / slug(name) / f"fold-{run.read_recipe().protocol.fold}-{sha256(run.model)[:8]}"
+            made[run], found = convert(run, folder, given.store, data)
+            faults |= found
+            files[run] = list(made[run].values())
+            if shipped.provenance.get("network") == sha256(run.model):
+                # In the place of its own variant: the file that people get.
+                models = {**made[run], shipped.variant: default_model_path()}
+                document = audited(
+                    SHIPPED, [run], list(models.values()), given.work, given.store, data
+                )
+                audits.insert(0, brief(SHIPPED, document, found))
+                files[run].append(default_model_path())
+        common = [v for v in VARIANTS if all(v in of_run for of_run in made.values())]
+        models = [of_run[variant] for variant in common for of_run in made.values()]
+        for words, corpora in parts_of(name, runs):
+            document = audited(words, runs, models, given.work, given.store, data, corpora)
+            audits.append(brief(words, document, faults))
+    rows: list[dict[str, Any]] = []
+    if given.tflite_runtime_python:
+        rows = interpreters(files, given.tflite_runtime_python, given.work, given.store, data)
+    return {"audits": audits, "interpreters": rows}
+
+
+def parts_of(name: str, runs: Sequence[RunDirectory]) -> list[tuple[str, tuple[str, ...]]]:
+    """The audits of a group: over all corpora, and over those of many speakers where others
+    are among them."""
+    corpora = set(read_report(runs[0].report_json)["recipe"]["corpora"])
+    few = corpora - set(MANY_SPEAKERS)
+    many = tuple(sorted(corpora & set(MANY_SPEAKERS)))
+    return [(name, ()), (f"{name}, {' and '.join(many)} alone", many)] if few and many else [(name, ())]
+
+
+def main() -> None:
+    """Collects where asked to, and writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUNS")
+    parser.add_argument("--work", type=Path, default=Path("runs/audit"))
+    parser.add_argument("--store", type=Path, default=Path("runs/features"))
+    parser.add_argument("--data", type=Path, help="manifest, if the recordings were moved")
+    parser.add_argument("--tflite-runtime-python", metavar="PYTHON")
+    parser.add_argument("--audits", type=Path, default=AUDITS, help=argparse.SUPPRESS)
+    parser.add_argument("--page", type=Path, default=PAGE, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.runs:
+        text = json.dumps(collect(given), indent=1, ensure_ascii=False, allow_nan=False)
+        write_text_atomically(given.audits, text + "\n")
+    content = json.loads(given.audits.read_text("utf-8"))
+    write_text_atomically(given.page, page(content))
+
+
+if __name__ == "__main__":
+    main()
