@@ -116,9 +116,7 @@ def test_no_speaker_is_scored_by_a_head_that_heard_him():
     """Embeddings that tell a speaker's own clips apart by heart, and nothing across speakers."""
     manifest = spoken()
     draw = np.random.default_rng(0)
-    by_heart = {
-        (clip.speaker_key, clip.emotion): draw.normal(size=400) for clip in manifest.clips
-    }
+    by_heart = {(clip.speaker_key, clip.emotion): draw.normal(size=400) for clip in manifest.clips}
     rows = np.array([by_heart[clip.speaker_key, clip.emotion] for clip in manifest.clips])
     known = Embeddings("path", tuple(c.path for c in manifest.clips), rows.astype(np.float32))
     lesson = teach(toy_recipe(), manifest, known, by_speaker=False)
@@ -170,7 +168,7 @@ def test_too_few_speakers_everywhere_are_refused():
 def test_embeddings_of_other_recordings_are_refused():
     manifest = spoken()
     other = Embeddings("path", ("x.wav",), np.zeros((1, WIDTH), np.float32))
-    with pytest.raises(NothingToTeach, match="none of the .* train recordings has an embedding"):
+    with pytest.raises(NothingToTeach, match=r"none of the .* train recordings has an embedding"):
         teach(toy_recipe(), manifest, other)
 
 

@@ -128,9 +128,7 @@ def teach(
     covered = np.array([key in taught for key in speakers])
     answered = train.where(covered)
     scores = _table(plan, answered.clips, probabilities[covered])
-    return Lesson(
-        scores, chosen, _uar(answered, probabilities[covered]), tried[chosen], left_out
-    )
+    return Lesson(scores, chosen, _uar(answered, probabilities[covered]), tried[chosen], left_out)
 
 
 def fit_head(
