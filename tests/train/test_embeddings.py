@@ -42,7 +42,7 @@ def test_recordings_are_found_by_sound_whatever_they_are_called(tmp_path):
         ({"embedding": VALUES}, "holds embedding; it needs"),
         ({"path": np.array(["a"]), "embedding": VALUES}, r"shape \(3, 4\) for 1 recordings"),
         ({"path": np.array(["a"] * 12), "embedding": VALUES.ravel()}, "needs a row a recording"),
-        ({"path": np.array(["a"] * 3), "embedding": np.full((3, 4), np.inf)}, "holds no finite numbers"),
+        ({"path": np.array(["a"] * 3), "embedding": np.full((3, 4), np.inf)}, "no finite numbers"),
         ({"path": np.array(["a"] * 3), "embedding": VALUES.astype(str)}, "no finite numbers"),
     ],
 )
