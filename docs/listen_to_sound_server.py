@@ -3,7 +3,7 @@
 PulseAudio runs as a process of its own with a sink that nobody hears. Recordings
 are played into it at the speed of life; PortAudio, ALSA and PulseAudio carry them to
 ``ser-edge listen`` on a pseudo-terminal, which ends by Ctrl-C. Then the same from a
-pipe: ``parec | ser-edge listen -``, and a recording in single samples of a pipe.
+pipe: ``parec | ser-edge listen -``.
 
 Needs Linux with pulseaudio, pulseaudio-utils, libasound2-plugins and libportaudio2,
 and pip install 'ser-edge[mic]'. The terminal's last lines and the summaries are

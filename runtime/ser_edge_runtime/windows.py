@@ -194,11 +194,10 @@ class Windows:
         """Drops the frames that neither the next window nor a last one needs."""
         keep = max(self._first, min(self._start, count - self._length))
         if keep > self._first:
-            # A copy: a view would keep all that was pushed alive.
-            self._held = self._held[keep - self._first :].copy()
+            self._held = self._held[keep - self._first :]
             self._first = keep
         if self._gate is not None:
             keep = min(self._start + self._length, count) - self._memory
             if keep > self._first_energy:
-                self._energies = self._energies[keep - self._first_energy :].copy()
+                self._energies = self._energies[keep - self._first_energy :]
                 self._first_energy = keep
