@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ser_edge_runtime.delegates import Delegate
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -142,14 +145,70 @@ def model_option(function: Function) -> Function:
     )(function)
 
 
-def interpreter_options(function: Function) -> Function:
-    """Adds ``--model``, ``--threads``, ``--interpreter`` and ``--delegate``."""
+def delegate_options(function: Function) -> Function:
+    """Adds ``--delegate`` and its options; the command gets ``delegate``, None without any."""
+
+    @functools.wraps(function)
+    def wrapper(
+        *args: Any,
+        delegate: str | None,
+        delegate_option: tuple[str, ...],
+        delegate_fallback: bool,
+        **kwargs: Any,
+    ) -> Any:
+        chosen = _delegate(delegate, delegate_option, delegate_fallback)
+        return function(*args, delegate=chosen, **kwargs)
+
+    decorated: Any = wrapper
     for option in (
+        click.option(
+            "--delegate-fallback",
+            is_flag=True,
+            help="Let the CPU run what the delegate does not; by default that is an error.",
+        ),
+        click.option(
+            "--delegate-option",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="What to hand to the delegate, as device=usb:0; may be repeated.",
+        ),
         click.option(
             "--delegate",
             metavar="LIBRARY",
-            help="Shared library of an accelerator's delegate, as libedgetpu.so.1.",
+            help="Shared library of an accelerator's delegate, as libedgetpu.so.1; xnnpack is "
+            "the CPU's own, and used by default; none leaves that out too.",
         ),
+    ):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def _delegate(library: str | None, options: tuple[str, ...], fallback: bool) -> Delegate | None:
+    if library is None:
+        for name, given in (("--delegate-option", options), ("--delegate-fallback", fallback)):
+            if given:
+                raise click.UsageError(f"{name} needs --delegate")
+        return None
+    from ser_edge_runtime.delegates import Delegate, hear
+
+    pairs = []
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not name or not equals:
+            raise click.UsageError(f"--delegate-option {option!r} is not NAME=VALUE")
+        pairs.append((name, value))
+    delegate = Delegate(library, tuple(pairs), fallback)
+    if not delegate.external and (pairs or fallback):
+        raise click.UsageError(f"--delegate {library} is no library: it has no options")
+    if fallback:
+        hear("ser-edge: ")
+    return delegate
+
+
+def interpreter_options(function: Function) -> Function:
+    """Adds ``--model``, ``--threads``, ``--interpreter`` and those of a delegate."""
+    for option in (
+        delegate_options,
         click.option(
             "--interpreter",
             type=click.Choice(INTERPRETERS),

@@ -28,12 +28,14 @@ class Backend(NamedTuple):
     Attributes:
         name: One of :data:`BACKENDS`.
         interpreter: Its Interpreter class.
-        load_delegate: Its function of that name.
+        load_delegate: Its function of that name: a library's path, and its options.
+        without_xnnpack: The kind of operators that leaves XNNPACK out.
     """
 
     name: str
     interpreter: Callable[..., Any]
-    load_delegate: Callable[[str], Any]
+    load_delegate: Callable[[str, dict[str, str]], Any]
+    without_xnnpack: Any
 
 
 class Unusable(Exception):
@@ -105,11 +107,20 @@ def _missing(requirement: str) -> str:
     return f"not installed: pip install '{requirement}'"
 
 
+def _backend(name: str, module: Any) -> Backend:
+    return Backend(
+        name,
+        module.Interpreter,
+        module.load_delegate,
+        module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+
+
 def _import_litert() -> Backend:
     try:
         from ai_edge_litert import interpreter
 
-        return Backend("ai-edge-litert", interpreter.Interpreter, interpreter.load_delegate)
+        return _backend("ai-edge-litert", interpreter)
     except ModuleNotFoundError as fault:
         if fault.name != "ai_edge_litert":
             raise Unusable(_broken(fault)) from None
@@ -128,7 +139,7 @@ def _import_tflite_runtime() -> Backend:
             raise Unusable(_NUMPY_2)
         from tflite_runtime import interpreter
 
-        return Backend("tflite-runtime", interpreter.Interpreter, interpreter.load_delegate)
+        return _backend("tflite-runtime", interpreter)
     except ModuleNotFoundError as fault:
         if fault.name != "tflite_runtime":
             raise Unusable(_broken(fault)) from None
@@ -147,8 +158,12 @@ def _import_tensorflow() -> Backend:
         with without_chatter():
             import tensorflow as tf
 
+        experimental = tf.lite.experimental
         return Backend(
-            "tensorflow", _without_notice(tf.lite.Interpreter), tf.lite.experimental.load_delegate
+            "tensorflow",
+            _without_notice(tf.lite.Interpreter),
+            experimental.load_delegate,
+            experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
     except ModuleNotFoundError as fault:
         if fault.name != "tensorflow":

@@ -21,6 +21,7 @@ from ser_edge_runtime.segments import Segment, cut, frames_of_recording
 from ser_edge_runtime.speech_gate import SpeechGate
 
 if TYPE_CHECKING:
+    from ser_edge_runtime.delegates import Delegate, Delegated
     from ser_edge_runtime.windows import Window
 
 Array = npt.NDArray[np.float32]
@@ -78,7 +79,8 @@ class Classifier:
         threads: Threads that the interpreter's kernels may use.
         interpreter: The package to use, as in
             :class:`~ser_edge_runtime.interpreter.Interpreter`.
-        delegate: Path of a delegate's shared library.
+        delegate: Path of a delegate's shared library, or a
+            :class:`~ser_edge_runtime.delegates.Delegate`.
 
     Attributes:
         model_file: The model.
@@ -96,7 +98,7 @@ class Classifier:
         *,
         threads: int = 1,
         interpreter: str | None = None,
-        delegate: str | None = None,
+        delegate: str | Delegate | None = None,
     ) -> None:
         metadata = model_file.metadata
         self.model_file = model_file
@@ -119,7 +121,7 @@ class Classifier:
         *,
         threads: int = 1,
         interpreter: str | None = None,
-        delegate: str | None = None,
+        delegate: str | Delegate | None = None,
     ) -> Classifier:
         """Reads a model file, checks it, and makes a classifier of it.
 
@@ -143,6 +145,11 @@ class Classifier:
     def backend(self) -> str:
         """Name of the package whose interpreter runs the graph."""
         return self._interpreter.backend
+
+    @property
+    def delegated(self) -> Delegated:
+        """Which delegate runs how many of the graph's operators."""
+        return self._interpreter.delegated
 
     def classify(self, samples: Samples, sample_rate: int) -> Result:
         """Classifies a recording as a whole.

@@ -272,7 +272,18 @@ class UnsupportedTensors(InterpreterError):
 
 
 class DelegateFailed(InterpreterError):
-    """The delegate's library could not be loaded or did not take the graph."""
+    """A delegate could not be loaded or did not take the graph, or not all of it.
+
+    Args:
+        library: The delegate's library.
+        fault: What is wrong with it, without a full stop.
+        hint: What to do next, without a full stop.
+    """
+
+    def __init__(self, library: str, fault: str, hint: str) -> None:
+        self.library = library
+        self.fault = fault
+        super().__init__(f"{_printable(library)}: {fault}; {hint}")
 
 
 class InvokeFailed(InterpreterError):

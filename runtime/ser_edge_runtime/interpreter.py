@@ -9,6 +9,15 @@ import numpy.typing as npt
 
 from ser_edge_runtime.backends import Backend, available_backends, choose, one_line
 from ser_edge_runtime.chatter import without_chatter
+from ser_edge_runtime.delegates import (
+    XNNPACK,
+    Delegate,
+    Delegated,
+    as_delegate,
+    delegated_runner,
+    say,
+    taken_operators,
+)
 from ser_edge_runtime.errors import (
     DelegateFailed,
     InvalidThreads,
@@ -40,7 +49,8 @@ class Interpreter:
             the environment variable ``SER_EDGE_INTERPRETER`` and, where that is
             not set, the first that works.
         threads: How many threads the kernels may use, 1 to 256.
-        delegate: Path of a shared library with a TFLite external delegate.
+        delegate: Path of a shared library with a TFLite external delegate, or a
+            :class:`~ser_edge_runtime.delegates.Delegate`; None is XNNPACK.
 
     Attributes:
         backend: Name of the package that runs it.
@@ -51,7 +61,8 @@ class Interpreter:
         InvalidThreads: ``threads`` is out of range.
         UnknownInterpreter: ``backend`` is no known name.
         NoInterpreter: No interpreter, or not the named one, can be used.
-        DelegateFailed: The delegate cannot be loaded or does not take the graph.
+        DelegateFailed: The delegate cannot be loaded or does not take the graph, or not
+            all of it, and may not fall back.
         ModelRejected: The interpreter refuses the graph.
         UnsupportedTensors: The graph has other inputs and outputs than one each.
     """
@@ -62,13 +73,14 @@ class Interpreter:
         *,
         backend: str | None = None,
         threads: int = 1,
-        delegate: str | None = None,
+        delegate: str | Delegate | None = None,
     ) -> None:
         if type(threads) is not int or not 1 <= threads <= MOST_THREADS:
             raise InvalidThreads(f"threads must be 1 to {MOST_THREADS}, not {threads}")
         chosen = choose(backend)
         self.backend = chosen.name
-        self._runner = _create(chosen, flatbuffer, threads, delegate)
+        self._asked = as_delegate(delegate)
+        self._runner, self._delegated = _create(chosen, flatbuffer, threads, self._asked)
         inputs, outputs = self._runner.get_input_details(), self._runner.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise UnsupportedTensors(
@@ -80,6 +92,13 @@ class Interpreter:
 
     def __repr__(self) -> str:
         return f"Interpreter({self.backend}, {self.input} -> {self.output})"
+
+    @property
+    def delegated(self) -> Delegated:
+        """Which delegate runs how many of the graph's operators."""
+        if self._delegated is None:
+            self._delegated = Delegated(self._asked.library, *_operators(self._runner))
+        return self._delegated
 
     def invoke(self, features: Array) -> Array:
         """Runs the graph once.
@@ -127,53 +146,41 @@ def dequantise(values: npt.NDArray[Any], tensor: TensorInfo) -> Array:
     return (values.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale)
 
 
-def _create(backend: Backend, flatbuffer: bytes, threads: int, delegate: str | None) -> Any:
-    if delegate is not None:
-        # A delegate's own words stay visible: who asks for one wants to know what it took.
-        return _delegated(backend, flatbuffer, threads, delegate)
+def _create(
+    backend: Backend, flatbuffer: bytes, threads: int, delegate: Delegate
+) -> tuple[Any, Delegated | None]:
     with without_chatter():
+        if not delegate.external:
+            return _plain(backend, flatbuffer, threads, xnnpack=delegate.library == XNNPACK), None
         try:
-            runner = backend.interpreter(model_content=flatbuffer, num_threads=threads)
-            runner.allocate_tensors()
-        except SystemError as fault:
-            # What a module compiled for another numpy raises.
-            raise NoInterpreter(
-                f"{backend.name} and numpy {np.__version__} do not fit together "
-                f"({one_line(fault)}); install matching releases of both"
-            ) from None
-        except (RuntimeError, ValueError) as fault:
-            raise ModelRejected(_refusal(backend, fault)) from None
-    return runner
+            return delegated_runner(backend, flatbuffer, threads, delegate)
+        except DelegateFailed as fault:
+            if not delegate.fallback:
+                raise
+            reason = fault.fault
+        runner = _plain(backend, flatbuffer, threads, xnnpack=True)
+    say(f"{delegate.library}: {reason}; the CPU runs the model")
+    return runner, Delegated(delegate.library, 0, _operators(runner)[1], reason)
 
 
-def _delegated(backend: Backend, flatbuffer: bytes, threads: int, delegate: str) -> Any:
+def _plain(backend: Backend, flatbuffer: bytes, threads: int, *, xnnpack: bool) -> Any:
+    options = {} if xnnpack else {"experimental_op_resolver_type": backend.without_xnnpack}
     try:
-        _check_library(delegate)
-        loaded = backend.load_delegate(delegate)
-    except Exception as fault:
-        raise DelegateFailed(
-            f"{delegate}: cannot be loaded as a delegate ({one_line(fault)}); "
-            "name the shared library of a TFLite external delegate for this machine"
-        ) from None
-    try:
-        runner = backend.interpreter(
-            model_content=flatbuffer, num_threads=threads, experimental_delegates=[loaded]
-        )
+        runner = backend.interpreter(model_content=flatbuffer, num_threads=threads, **options)
         runner.allocate_tensors()
-    except (RuntimeError, ValueError) as fault:
-        raise DelegateFailed(
-            f"{delegate}: does not take the graph ({one_line(fault)}); run without the delegate"
+    except SystemError as fault:
+        # What a module compiled for another numpy raises.
+        raise NoInterpreter(
+            f"{backend.name} and numpy {np.__version__} do not fit together "
+            f"({one_line(fault)}); install matching releases of both"
         ) from None
+    except (RuntimeError, ValueError) as fault:
+        raise ModelRejected(_refusal(backend, fault)) from None
     return runner
 
 
-def _check_library(path: str) -> None:
-    """Loads ``path`` first: what fails inside load_delegate prints a traceback on its way out."""
-    import ctypes
-
-    library = ctypes.PyDLL(path)
-    for symbol in ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate"):
-        getattr(library, symbol)
+def _operators(runner: Any) -> tuple[int, int]:
+    return taken_operators(runner._get_ops_details())
 
 
 def _refusal(backend: Backend, fault: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from os import PathLike
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from ser_edge_runtime.classifier import GATE, Classifier, Result, Samples
 from ser_edge_runtime.errors import SampleRateChanged
 from ser_edge_runtime.speech_gate import SpeechGate
 from ser_edge_runtime.windows import Window, Windows, frame_lengths
+
+if TYPE_CHECKING:
+    from ser_edge_runtime.delegates import Delegate
 
 Array = npt.NDArray[np.float32]
 
@@ -102,7 +105,7 @@ class StreamingClassifier:
         gate: SpeechGate | None = GATE,
         threads: int = 1,
         interpreter: str | None = None,
-        delegate: str | None = None,
+        delegate: str | Delegate | None = None,
     ) -> StreamingClassifier:
         """Reads a model file and makes a stream of it.
 

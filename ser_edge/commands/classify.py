@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ser_edge.captions import Captions
     from ser_edge_runtime import Classifier, Result
+    from ser_edge_runtime.delegates import Delegate
     from ser_edge_runtime.resampling import Samples
 
 # As in ser_edge.lines, which needs numpy.
@@ -79,7 +80,7 @@ def command(
     model: str | None,
     threads: int,
     interpreter: str | None,
-    delegate: str | None,
+    delegate: Delegate | None,
     output: Output,
 ) -> int:
     """Name the emotion in recordings.

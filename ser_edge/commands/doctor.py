@@ -7,6 +7,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from ser_edge.extras import EXTRAS, missing
 from ser_edge.options import interpreter_options
 from ser_edge.output import Output, output_options
 from ser_edge_runtime.errors import SerEdgeError
+
+if TYPE_CHECKING:
+    from ser_edge_runtime.delegates import Delegate
 
 OK, NOTE, FAILED = "ok", "note", "FAILED"
 _SIXTY_FOUR_BITS = ("aarch64", "arm64", "x86_64", "AMD64")
@@ -52,7 +56,7 @@ def command(
     model: str | None,
     threads: int,
     interpreter: str | None,
-    delegate: str | None,
+    delegate: Delegate | None,
     output: Output,
 ) -> int:
     """Check this machine, or recordings: why is the answer wrong?
@@ -81,7 +85,7 @@ def _recordings(
     model: str | None,
     threads: int,
     interpreter: str | None,
-    delegate: str | None,
+    delegate: Delegate | None,
     output: Output,
 ) -> int:
     from ser_edge.inputs import find_recordings
@@ -117,7 +121,7 @@ def _recordings(
 
 
 def _checks(
-    model: str | None, threads: int, interpreter: str | None, delegate: str | None
+    model: str | None, threads: int, interpreter: str | None, delegate: Delegate | None
 ) -> Iterator[Check]:
     from ser_edge_runtime import __version__
 
@@ -128,7 +132,7 @@ def _checks(
     yield _numpy()
     yield _soundfile()
     yield from _interpreters(interpreter)
-    yield _model(model, threads, interpreter, delegate)
+    yield from _model(model, threads, interpreter, delegate)
     for extra in EXTRAS:
         lacking = missing(extra)
         yield Check(
@@ -200,7 +204,9 @@ def _interpreters(wanted: str | None) -> Iterator[Check]:
         yield Check(name, status, detail)
 
 
-def _model(model: str | None, threads: int, interpreter: str | None, delegate: str | None) -> Check:
+def _model(
+    model: str | None, threads: int, interpreter: str | None, delegate: Delegate | None
+) -> Iterator[Check]:
     from ser_edge_runtime.classifier import Classifier
     from ser_edge_runtime.golden import verify_golden
 
@@ -210,12 +216,16 @@ def _model(model: str | None, threads: int, interpreter: str | None, delegate: s
         )
         report = verify_golden(classifier.model_file, classifier)
     except SerEdgeError as fault:
-        return Check("model", FAILED, str(fault))
+        yield Check("model", FAILED, str(fault))
+        return
     found = (
         f"features off by {report.feature_difference:.1e} of their range, probabilities by "
         f"{report.probability_difference:.1e} (allowed: {report.tolerance:.1e})"
     )
     name = classifier.model_file.name
-    if not report.passed:
-        return Check("model", FAILED, f"{name}: {found}; try another --interpreter and report it")
-    return Check("model", OK, f"{name}: golden vectors hold: {found}")
+    if report.passed:
+        yield Check("model", OK, f"{name}: golden vectors hold: {found}")
+    else:
+        yield Check("model", FAILED, f"{name}: {found}; try another --interpreter and report it")
+    delegated = classifier.delegated
+    yield Check("delegate", OK if delegated.fault is None else NOTE, delegated.words)

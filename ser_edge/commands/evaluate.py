@@ -15,6 +15,7 @@ from ser_edge.options import (
     INTERPRETERS,
     OutFile,
     default_store,
+    delegate_options,
     ledger_option,
     processes_option,
     store_option,
@@ -25,6 +26,7 @@ from ser_edge.steps import StepsAlone
 from ser_edge_runtime.errors import MetadataInvalid
 
 if TYPE_CHECKING:
+    from ser_edge_runtime.delegates import Delegate
     from ser_edge_runtime.model_file import Metadata
     from ser_edge_train.manifest import Manifest
     from ser_edge_train.partitions import Partition
@@ -61,7 +63,7 @@ a device, on the recordings of --data: those of one part of a partition, or all 
               "clip.")  # fmt: skip
 @click.option("--interpreter", type=click.Choice(INTERPRETERS), envvar="SER_EDGE_INTERPRETER",
               show_envvar=True, help="Interpreter to run a model file with.")  # fmt: skip
-@click.option("--delegate", metavar="LIBRARY", help="Shared library of an accelerator's delegate.")
+@delegate_options
 @ledger_option
 @store_option
 @processes_option
@@ -74,7 +76,7 @@ def command(
     merge: tuple[str, ...],
     out: Path | None,
     interpreter: str | None,
-    delegate: str | None,
+    delegate: Delegate | None,
     ledger: Path | None,
     store: str | None,
     processes: int | None,

@@ -13,6 +13,7 @@ from ser_edge.output import Output, output_options
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ser_edge_runtime.delegates import Delegate
     from ser_edge_train.explanation import Explanation
 
 PICTURES = (".svg", ".png", ".html")
@@ -62,7 +63,7 @@ def command(
     model: str | None,
     threads: int,
     interpreter: str | None,
-    delegate: str | None,
+    delegate: Delegate | None,
     output: Output,
 ) -> int:
     """Show which stretch of a recording decided.

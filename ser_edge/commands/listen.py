@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from ser_edge_runtime import Result, Smoothing, StreamingClassifier
+    from ser_edge_runtime.delegates import Delegate
     from ser_edge_runtime.microphone import Microphone
     from ser_edge_runtime.pcm_pipe import PcmPipe
     from ser_edge_runtime.resampling import Samples
@@ -97,7 +98,7 @@ def command(
     model: str | None,
     threads: int,
     interpreter: str | None,
-    delegate: str | None,
+    delegate: Delegate | None,
     output: Output,
 ) -> int:
     """Name the emotion in live sound.

@@ -14,6 +14,7 @@ from ser_edge.output import Output, output_options
 if TYPE_CHECKING:
     import socket
 
+    from ser_edge_runtime.delegates import Delegate
     from ser_edge_runtime.errors import SerEdgeError
     from ser_edge_runtime.service.served_model import LoadedModel
 
@@ -77,7 +78,7 @@ def command(
     model: str | None,
     threads: int,
     interpreter: str | None,
-    delegate: str | None,
+    delegate: Delegate | None,
     output: Output,
 ) -> int:
     """Serve a model on this machine, over HTTP and a Unix socket.

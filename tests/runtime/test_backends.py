@@ -11,7 +11,7 @@ from ser_edge_runtime.errors import NoInterpreter, UnknownInterpreter
 
 
 def found(name):
-    return lambda: backends.Backend(name, object, lambda path: path)
+    return lambda: backends.Backend(name, object, lambda *_: None, None)
 
 
 def missing(reason):
@@ -114,7 +114,11 @@ def fake_package(tmp_path, monkeypatch):
             del sys.modules[module]
 
 
-WORKING = "class Interpreter: pass\ndef load_delegate(path): pass\n"
+WORKING = """
+class Interpreter: pass
+def load_delegate(path, options): pass
+class OpResolverType: BUILTIN_WITHOUT_DEFAULT_DELEGATES = 3
+"""
 
 
 def test_tflite_runtime_is_refused_with_numpy_2_before_it_is_imported(fake_package, monkeypatch):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +12,6 @@ from hypothesis import strategies as st
 from ser_edge_runtime import interpreter as module
 from ser_edge_runtime.backends import Backend, available_backends
 from ser_edge_runtime.errors import (
-    DelegateFailed,
     InterpreterError,
     InvalidThreads,
     InvokeFailed,
@@ -208,7 +204,7 @@ def pretend(monkeypatch):
     def with_runner(**attributes):
         runner = type("Odd", (Runner,), attributes)
         monkeypatch.setattr(
-            module, "choose", lambda name: Backend("pretended", runner, lambda path: path)
+            module, "choose", lambda name: Backend("pretended", runner, lambda *_: None, None)
         )
 
     return with_runner
@@ -278,80 +274,6 @@ def test_float_tensors_pass_unchanged():
     tensor = TensorInfo((1, 4), "float32")
     np.testing.assert_array_equal(quantise(FEATURES, tensor), FEATURES)
     np.testing.assert_array_equal(dequantise(FEATURES, tensor), FEATURES)
-
-
-DELEGATE = """
-#include <stdint.h>
-#include <stdlib.h>
-typedef struct D {
-  void *data; int (*prepare)(void *, struct D *); void *a, *b, *c; int64_t flags; void *builder;
-} D;
-static int prepare(void *context, D *self) { return self->data ? 1 : 0; }
-void *tflite_plugin_create_delegate(char **k, char **v, size_t n, void (*report)(const char *)) {
-#ifdef REFUSE
-  report("no accelerator here"); return NULL;
-#endif
-  D *delegate = calloc(1, sizeof(D));
-  delegate->prepare = prepare;
-#ifdef FAIL
-  delegate->data = delegate;
-#endif
-  return delegate;
-}
-#ifndef HALF
-void tflite_plugin_destroy_delegate(void *delegate) { free(delegate); }
-#endif
-"""
-
-
-@pytest.fixture(scope="module")
-def delegate(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("no C compiler to make a delegate with")
-    folder = tmp_path_factory.mktemp("delegates")
-    (folder / "delegate.c").write_text(DELEGATE)
-
-    def compiled(kind):
-        library = folder / f"{kind}.so"
-        subprocess.run(
-            [compiler, "-shared", "-fPIC", f"-D{kind}", "-o", str(library), "delegate.c"],
-            cwd=folder, check=True,
-        )  # fmt: skip
-        return str(library)
-
-    return compiled
-
-
-def test_a_delegate_that_takes_nothing_changes_nothing(backend, delegate):
-    interpreter = Interpreter(graph("toy_float"), backend=backend, delegate=delegate("PLAIN"))
-    np.testing.assert_allclose(interpreter.invoke(FEATURES), expected_logits(FEATURES), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("kind", "reason"),
-    [
-        ("REFUSE", "no accelerator here"),
-        ("FAIL", "does not take the graph"),
-        ("HALF", "tflite_plugin_destroy_delegate"),
-    ],
-)
-def test_a_delegate_that_fails_is_one_line(backend, delegate, kind, reason):
-    path = delegate(kind)
-    with pytest.raises(DelegateFailed, match=reason) as caught:
-        Interpreter(graph("toy_float"), backend=backend, delegate=path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert str(caught.value).isprintable()
-
-
-def test_a_library_that_is_missing_or_none_is_one_line(backend, tmp_path, capfd):
-    text = tmp_path / "text.so"
-    text.write_text("not a library")
-    for path in (tmp_path / "none.so", text, tmp_path):
-        with pytest.raises(DelegateFailed) as caught:
-            Interpreter(graph("toy_float"), backend=backend, delegate=str(path))
-        assert str(caught.value).startswith(f"{path}: ")
-    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_all_its_errors_are_interpreter_errors():

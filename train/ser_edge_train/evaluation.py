@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge_runtime.classifier import Classifier
+from ser_edge_runtime.delegates import Delegate
 from ser_edge_train import metrics
 from ser_edge_train.errors import quoted
 from ser_edge_train.feature_store import read_clip
@@ -282,7 +283,7 @@ def evaluate_model(
     merge: Mapping[str, str] | None = None,
     processes: int | None = None,
     interpreter: str | None = None,
-    delegate: str | None = None,
+    delegate: str | Delegate | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
     """Runs a finished model file over recordings, as a device would.
@@ -294,7 +295,7 @@ def evaluate_model(
         merge: Emotions that are renamed to the model's classes, as {"calm": "neutral"}.
         processes: Worker processes; None takes as many as there are cores.
         interpreter: The package whose interpreter is used; None: the first there is.
-        delegate: A delegate's library.
+        delegate: As in :class:`~ser_edge_runtime.classifier.Classifier`.
         progress: Called with (clips done, clips in all).
 
     Returns:
@@ -336,7 +337,7 @@ class _Job:
     model: str | None
     recordings: Path
     interpreter: str | None
-    delegate: str | None
+    delegate: str | Delegate | None
 
 
 @dataclass(frozen=True)

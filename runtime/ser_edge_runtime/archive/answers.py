@@ -11,6 +11,7 @@ from ser_edge_runtime.records import record
 
 if TYPE_CHECKING:
     from ser_edge_runtime.classifier import Classifier, Result
+    from ser_edge_runtime.delegates import Delegate
 
 
 @record()
@@ -33,7 +34,7 @@ class Settings:
     model: bytes
     threads: int = 1
     interpreter: str | None = None
-    delegate: str | None = None
+    delegate: str | Delegate | None = None
     segment: float | None = None
     step: float | None = None
     gate: bool = True
