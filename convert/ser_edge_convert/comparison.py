@@ -148,4 +148,5 @@ def probabilities(logits: Logits) -> npt.NDArray[np.float64]:
 def _other(variant: Variant) -> str:
     if variant.name == "float32":
         return "report it with the network as a fault of ser-edge"
-    return f"try --variant {'dynamic' if variant.calibrated else 'float32'}"
+    repair = "--repair or " if variant.name in ("int8", "int8-io") else ""
+    return f"try {repair}--variant {'dynamic' if variant.calibrated else 'float32'}"

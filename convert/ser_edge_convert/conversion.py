@@ -331,6 +331,8 @@ def _gate_message(out: Path, report: dict[str, Any]) -> str:
     before, after = report["validation"]["before"], report["validation"]["after"]
     variant = report["plan"]["variant"]
     other = "a larger --max-drop" if variant == "float32" else "another --variant"
+    if variant in REPAIRABLE and report["repair"] is None:
+        other = "--repair or another --variant"
     left = "; the file that was there before is untouched" if out.exists() else ""
     return (
         f"{out}: not kept: {variant} loses {100 * report['gate']['drop']:.1f} points on "

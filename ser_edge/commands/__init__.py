@@ -22,6 +22,8 @@ COMMANDS = {
     "evaluate": "Score a model or a run on labelled recordings.",
     "pool": "Pool the folds and seeds of a recipe into one report.",
     "convert": "Convert a network into a model file and measure what was lost.",
+    "blame": "Find the layers that int8 ruins.",
+    "finetune": "Fine-tune a run's network so that int8 loses less.",
     "calibration": "Measure how much a conversion depends on its calibration clips.",
     "pack": "Make a model file of a plain TFLite model.",
     "lint": "Show which operators of a model a target can run.",

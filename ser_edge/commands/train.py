@@ -171,7 +171,7 @@ def command(
             allow_leaks=allow_leaks,
             clean=clean,
         )
-        printed = _Listener(output, progress)
+        printed = Listener(output, progress)
         trained = again(
             resume=resume and chief,
             progress=_listeners(printed, tensorboard if chief else None, directory, resume=resume),
@@ -193,7 +193,7 @@ def command(
     if ledger is not None:
         added = sum(enter_report(ledger, each.report or {}) for each in _all(trained))
         output.text(f"{ledger}: {added} rows added")
-    _print(trained, output)
+    print_trained(trained, output)
     return output.exit_code
 
 
@@ -203,7 +203,7 @@ def _recipe(recipe: str | None, directory: Any) -> Recipe:
     return directory.read_recipe() if recipe is None else load_recipe(recipe)
 
 
-def _listeners(printed: _Listener, log: str | None, run: RunDirectory, *, resume: bool) -> Any:
+def _listeners(printed: Listener, log: str | None, run: RunDirectory, *, resume: bool) -> Any:
     if log is None:
         return printed
     from ser_edge_train.progress import Several
@@ -212,7 +212,7 @@ def _listeners(printed: _Listener, log: str | None, run: RunDirectory, *, resume
     return Several(printed, TensorBoardLog.open(log, run, resume=resume))
 
 
-class _Listener:
+class Listener:
     """What a training tells, printed."""
 
     def __init__(self, output: Output, progress: Progress) -> None:
@@ -220,9 +220,11 @@ class _Listener:
         self._progress = progress
 
     def step(self, stage: str, done: int, total: int) -> None:
+        """Draws how far a stage is."""
         self._progress.stage(stage, done, total)
 
     def epoch(self, report: EpochReport) -> None:
+        """Prints the epoch's row."""
         values = report.metrics
         line = f"epoch {report.epoch}/{report.epochs}  loss {values['loss']:.4f}"
         if "val_uar" in values:
@@ -236,6 +238,7 @@ class _Listener:
         )
 
     def note(self, line: str) -> None:
+        """Prints the line."""
         self._output.text(line)
 
 
@@ -244,7 +247,8 @@ def _all(trained: Trained) -> list[Trained]:
     return [trained] if trained.clean is None else [trained, trained.clean]
 
 
-def _print(trained: Trained, output: Output) -> None:
+def print_trained(trained: Trained, output: Output) -> None:
+    """Prints the scores of a training that has ended, and its record."""
     report = trained.report
     if report is not None and report["protocol"]["leaky"]:
         output.text(protocol_words(report))

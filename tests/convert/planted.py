@@ -92,7 +92,7 @@ def make_run(folder: Path) -> RunDirectory:
     classes = np.array([recipe.labels.index(label) for label in labels])
     model = network(shape=features.shape[1:])
     last = model.get_layer("leave")
-    body = keras.Model(model.inputs, model.get_layer("mean").output)
+    body = keras.Model(model.input, model.get_layer("mean").output)
     states = np.asarray(body(features), np.float64)
     states = np.concatenate([states, np.ones((len(states), 1))], axis=1)
     ridge = states.T @ states + 1e-4 * np.eye(states.shape[1])

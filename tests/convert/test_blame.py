@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 pytest.importorskip("keras", reason="needs the extra convert")
 
+from ser_edge import cli
+from ser_edge_convert import blaming
 from ser_edge_convert.blame import blame
 from ser_edge_convert.child import Desk, Job
-from ser_edge_convert.errors import BadNetwork, ConversionCrashed, ConversionFailed, RepairFailed
+from ser_edge_convert.errors import (
+    BadNetwork,
+    ConversionCrashed,
+    ConversionFailed,
+    ConversionRefused,
+    RepairFailed,
+)
 from ser_edge_convert.graph import read_graph
 from ser_edge_convert.imitation import with_rounded_activations
 from ser_edge_convert.quantiser import MARK, Quantiser
 from ser_edge_convert.repair import repair
 from ser_edge_convert.trials import Judge, Trials
-from tests.convert import networks, planted
+from tests.convert import networks, planted, toy_run
 
 
 class Bench:
@@ -108,6 +117,48 @@ def test_the_report_is_plain_json(bench):
     assert set(values["ranking_by_accuracy"]) == set(values["ranking"])
     assert values["int8"]["drop"] == pytest.approx(bench.blame.whole.drop)
     assert values["layers"][0]["own_error"]["sqnr_db"] > 0
+
+
+def test_the_command_prints_a_row_a_layer_the_worst_first(bench, monkeypatch, tmp_path, capsys):
+    run = toy_run.make_run(tmp_path, trained=False)
+    asked = {}
+
+    def found(run, **options):
+        asked.update(options, run=run)
+        return bench.blame
+
+    monkeypatch.setattr(blaming, "blame_run", found)
+    words = ["blame", str(run.path), "--target", "ethos-u", "--seed", "5", "--store", "s"]
+    assert cli.run(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("the network:       accuracy 87.50 %")
+    assert [row.split(":")[0] for row in lines[1:4]] == [
+        "all in int8", "weights alone", "activations alone",
+    ]  # fmt: skip
+    assert [row.split()[0] for row in lines[6:]] == list(bench.blame.ranking)
+    assert (asked["target"], asked["calibration_seed"], str(asked["store"])) == ("ethos-u", 5, "s")
+    assert cli.run([*words, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record == {"run": str(run.path), "target": "ethos-u"} | bench.blame.to_dict()
+
+
+def test_a_run_is_blamed_on_its_validation_clips(bench, monkeypatch, tmp_path):
+    run = toy_run.make_run(tmp_path, trained=False)
+    seen = {}
+
+    @contextmanager
+    def trials(self, plan, calibration, keep_log):
+        seen.update(inputs=self.inputs, plan=plan, calibration=calibration)
+        yield bench.trials
+
+    monkeypatch.setattr(blaming.Bench, "trials", trials)
+    found = blaming.blame_run(run, store=tmp_path / "store", calibration_size=9)
+    assert found.to_dict() == bench.blame.to_dict()
+    assert len(seen["calibration"].clips) == 9
+    assert (seen["plan"].variant, seen["plan"].lstm) == ("int8", "fused")
+    assert {clip.speaker for clip in seen["inputs"].validation} == {"s4"}
+    with pytest.raises(ConversionRefused, match="does not run on gpu"):
+        blaming.blame_run(run, store=tmp_path / "store", target="gpu")
 
 
 def test_repair_leaves_the_two_bad_layers_in_floats(bench):
