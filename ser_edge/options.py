@@ -206,7 +206,12 @@ def _delegate(library: str | None, options: tuple[str, ...], fallback: bool) -> 
 
 
 def interpreter_options(function: Function) -> Function:
-    """Adds ``--model``, ``--threads``, ``--interpreter`` and those of a delegate."""
+    """Adds ``--model`` and the options of :func:`runner_options`."""
+    return model_option(runner_options(function))
+
+
+def runner_options(function: Function) -> Function:
+    """Adds ``--threads``, ``--interpreter`` and those of a delegate."""
     for option in (
         delegate_options,
         click.option(
@@ -223,7 +228,6 @@ def interpreter_options(function: Function) -> Function:
             show_default=True,
             help="Threads of the interpreter.",
         ),
-        model_option,
     ):
         function = option(function)
     return function

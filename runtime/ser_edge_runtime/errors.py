@@ -246,6 +246,15 @@ class SelfTestFailed(ModelFileError):
         )
 
 
+class NotABenchmark(FileError):
+    """A file that ``ser-edge bench --json`` has not written."""
+
+    def __init__(self, path: PathOrName) -> None:
+        super().__init__(
+            path, "no measurement of ser-edge bench", "make one with: ser-edge bench --json"
+        )
+
+
 # --- interpreters ---
 
 

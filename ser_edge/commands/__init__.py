@@ -13,6 +13,7 @@ COMMANDS = {
     "serve": "Serve a model on this machine, over HTTP and a Unix socket.",
     "info": "Show what a model file holds.",
     "doctor": "Check this machine, or recordings: why is the answer wrong?",
+    "bench": "Measure how fast a model is on this machine.",
     "scan": "List the recordings of corpus folders and their faults.",
     "leaks": "Find what leaks between the parts of a partition.",
     "recipes": "List the recipes that training knows by name.",
