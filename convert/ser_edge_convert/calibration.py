@@ -111,7 +111,7 @@ def choose(
     if not groups:
         raise CalibrationError(
             "no clip of the training part is usable, so nothing can be calibrated on; "
-            "check manifest.csv and partition.csv of the run"
+            "check the manifest and the partition"
         )
     turns = _take_turns([_clips_of_class(groups[name], seed, name) for name in sorted(groups)])
     chosen = [clip for clip, _ in zip(turns, range(size), strict=False)]

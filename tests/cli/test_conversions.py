@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 
+import click
 import pytest
 
+from ser_edge.commands.calibration import Sizes
 from ser_edge_runtime.model_file import read_model_file
 from tests.convert import bare_run, toy_run
 
@@ -131,15 +133,12 @@ def without(option: str) -> list[str]:
         ([], 2, "--network"),
         (["run", *OWN], 2, "exclude each other"),
         (["run", "--labels", "labels.txt"], 2, "--labels goes with --network"),
-        (without("--front-end"), 2, "--front-end"),
-        (without("--labels"), 2, "--labels"),
         (without("--data"), 2, "--data"),
         (without("--partition"), 2, "--partition"),
         ([*OWN, "--labels", "run/recipe.toml"], 1, "recipe.toml"),
         ([*OWN, "--network", "labels.txt"], 1, "not a file that Keras 3 saved"),
         (["run", "--variant", "all", "--out", "labels.txt"], 2, "is a file; name a folder"),
         (["run", "--variant", "all", "--out", "absent/models"], 2, "create it first"),
-        (["run", "--variant", "all", "--out", "absent/x.tflite"], 2, "create it first"),
         (["run", "--variant", "int8", "--out", "run"], 2, "is a folder"),
     ],
 )
@@ -167,8 +166,14 @@ def test_the_calibrations_sweep_prints_trials_and_their_spread(command, place):
 
 
 @pytest.mark.parametrize("sizes", ["", "x", "0", "5,5", "10,,20", "100001"])
-def test_sizes_that_are_none(command, one_line, sizes):
-    one_line(command("calibration", "run", "--sizes", sizes), 2, "as 10,50,200")
+def test_sizes_that_are_none(sizes):
+    with pytest.raises(click.BadParameter, match="as 10,50,200"):
+        Sizes().convert(sizes, None, None)
+
+
+def test_sizes_are_different_numbers_of_clips():
+    assert Sizes().convert("10,50,200", None, None) == (10, 50, 200)
+    assert Sizes().convert((7,), None, None) == (7,)
 
 
 def test_a_sweep_of_failures_says_so(command, one_line):

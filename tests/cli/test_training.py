@@ -244,7 +244,7 @@ def test_above_the_gate_nothing_is_kept_but_the_report(line, toy, one_line):
         "from ser_edge_convert import attempt, conversion\n"
         "from ser_edge_train.run_directory import RunDirectory\n"
         "inputs = conversion.RunInputs.read(RunDirectory.open('run'))\n"
-        "perfect = 9 * np.eye(3, dtype=np.float32)[inputs.classes(inputs.validation)]\n"
+        "perfect = 0.01 * np.eye(3, dtype=np.float32)[inputs.classes(inputs.validation)]\n"
         "run_child = attempt.run_child\n"
         "attempt.run_child = lambda *a, **k: replace(run_child(*a, **k), logits=perfect)\n"
         "main(['convert', 'run', '--variant', 'int8', '--max-drop', '0', '--store', 'store',"
