@@ -62,7 +62,7 @@ def test_every_activation_has_its_range_and_no_weight_has(inner):
 
 def test_values_beyond_the_range_are_counted_at_both_ends(inner):
     features = np.zeros((10, 5, 4), np.float32)
-    features[0, 0] = [1.27, 1.28, -1.28, -1.3]  # half a step beyond still rounds to the end
+    features[0, 0] = [1.274, 1.276, -1.284, -1.286]  # half a step beyond still rounds to it
     logits = np.zeros((10, 3), np.float32)
     logits[3] = [13.0, -13.0, 12.7]
     assert measured(inner, features, logits).outside == {
