@@ -344,3 +344,26 @@ class CannotListen(SerEdgeError):
 
     def __init__(self, where: str, fault: str, hint: str) -> None:
         super().__init__(f"cannot listen on {_printable(where)} ({fault}); {hint}")
+
+
+# --- slots: what a device refuses ---
+
+
+class ModelRefused(FileError):
+    """A sound model that is not for this device."""
+
+
+class SignatureRefused(FileError):
+    """A model without a signature, or with one that a device does not trust."""
+
+
+class SlotsFault(FileError):
+    """A folder with slots that cannot be used, or has nothing to go back to."""
+
+    def __init__(
+        self,
+        path: PathOrName,
+        fault: str,
+        hint: str = "see what it holds with: ser-edge status FOLDER",
+    ) -> None:
+        super().__init__(path, fault, hint)

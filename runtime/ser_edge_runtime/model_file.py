@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike, fspath
+from os.path import isdir
 from typing import TYPE_CHECKING
 
 from ser_edge_runtime import stored_zip
@@ -120,15 +121,22 @@ def read_model_bytes(path: str | PathLike[str]) -> bytes:
     """The bytes of a file, unchecked, and no more than one too many for a model file.
 
     Args:
-        path: The file.
+        path: The file, or a folder with slots: then that of the model in use.
 
     Raises:
         UnreadableModel: It cannot be read.
+        SlotsFault: The slots hold no model that is whole.
     """
     try:
         with open(path, "rb") as stream:  # noqa: PTH123 - pathlib costs a cold start 3 ms
             return stream.read(LARGEST_FILE + 1)
     except OSError as fault:
+        if isdir(path):  # noqa: PTH112 - as above
+            # Only now: a cold start with a file must not pay for what slots need.
+            from ser_edge_runtime.slots import current_bytes, has_slots
+
+            if has_slots(path):
+                return current_bytes(path)
         raise UnreadableModel(fspath(path), (fault.strerror or "cannot be read").lower()) from None
 
 

@@ -26,6 +26,7 @@ from ser_edge_runtime.errors import (
     ModelTooLarge,
     NoMetadata,
     NotAModel,
+    SelfTestFailed,
     SpecTensorMismatch,
     UnexpectedMember,
     UnknownFormatVersion,
@@ -41,6 +42,7 @@ from ser_edge_runtime.model_file import (
     parse_model_file,
     read_model_file,
 )
+from ser_edge_runtime.slots import Slots
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 V1 = DATA / "format_v1.tflite"
@@ -203,6 +205,15 @@ def test_unreadable_model__not_permitted(tmp_path):
     assert "permission denied" in done.stdout
 
 
+def test_self_test_failed(model, data, tmp_path):
+    golden = replace(model.golden, probabilities=model.golden.probabilities[::-1].copy())
+    Slots.at(tmp_path).install(
+        build_model_file(model.flatbuffer, model.metadata, golden), None, None
+    )
+    with pytest.raises(SelfTestFailed, match="golden vectors do not hold here"):
+        read_model_file(tmp_path)
+
+
 def test_model_too_large(model, data, monkeypatch):
     monkeypatch.setattr(model_file, "LARGEST_FILE", len(data) - 1)
     assert "over 0 MiB" in refused(data, ModelTooLarge)
@@ -238,7 +249,9 @@ def test_not_a_model():
 def test_no_metadata():
     message = refused((DATA / "toy_float.tflite").read_bytes(), NoMetadata)
     assert "a plain .tflite without ser-edge metadata" in message
-    assert message.endswith("convert its network with: ser-edge convert, or add them with: ser-edge pack")
+    assert message.endswith(
+        "convert its network with: ser-edge convert, or add them with: ser-edge pack"
+    )
 
 
 def test_no_metadata__with_the_label_file_of_other_tools(model):

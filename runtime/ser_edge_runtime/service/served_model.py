@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from queue import SimpleQueue
+from stat import S_ISDIR
 from threading import Lock
 
 from ser_edge_runtime.classifier import Classifier
@@ -21,6 +22,7 @@ from ser_edge_runtime.model_file import (
     parse_model_file,
     read_model_bytes,
 )
+from ser_edge_runtime.slots import newest_record
 
 _Stamp = tuple[int, int, int, int]
 
@@ -65,7 +67,8 @@ class ServedModel:
     vectors do not hold here, leaves the model before it in use.
 
     Args:
-        path: A model file; None takes the one that comes with the package.
+        path: A model file, or a folder with slots: the model that is in use there; None
+            takes the one that comes with the package.
         workers: How many classifiers there are to hand out.
         threads: As in :class:`~ser_edge_runtime.classifier.Classifier`.
         interpreter: As there.
@@ -176,6 +179,8 @@ def _stamp(path: str) -> _Stamp | None:
     """What changes with a file's content; None where there is no file."""
     try:
         found = Path(path).stat()
+        if S_ISDIR(found.st_mode):
+            found = newest_record(path).stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
