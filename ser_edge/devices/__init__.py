@@ -1,0 +1,1 @@
+"""The workstation's half of putting a model on a device."""
