@@ -249,9 +249,9 @@ def test_windows_of_another_rate_have_the_same_times(classifier):
 
 
 @given(
-    seconds=st.floats(0.001, 2.0),
-    segment=st.floats(0.02, 1.0),
-    step=st.floats(0.02, 1.0),
+    seconds=st.floats(0.001, 2.0, allow_subnormal=False),
+    segment=st.floats(0.02, 1.0, allow_subnormal=False),
+    step=st.floats(0.02, 1.0, allow_subnormal=False),
 )
 def test_windows_cover_the_recording(classifier, seconds, segment, step):
     samples = speech(max(seconds, 1 / RATE))
@@ -385,9 +385,9 @@ def test_softmax_is_a_distribution_whatever_the_logits():
 
 
 @given(
-    st.lists(st.floats(-50, 50, width=32), min_size=2, max_size=9),
-    st.floats(0.01, 100),
-    st.floats(-50, 50),
+    st.lists(st.floats(-50, 50, width=32, allow_subnormal=False), min_size=2, max_size=9),
+    st.floats(0.01, 100, allow_subnormal=False),
+    st.floats(-50, 50, allow_subnormal=False),
 )
 def test_softmax_keeps_the_order_and_ignores_a_shift(logits, temperature, shift):
     values = np.array(logits, np.float64)

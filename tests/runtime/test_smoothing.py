@@ -102,7 +102,11 @@ def test_a_reset_begins_another_stream():
     assert smoothing.push(result(3.0, 0.2)).label == "loud"
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0, 10), st.floats(0, 1))
+@given(
+    st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=30),
+    st.floats(0, 10, allow_subnormal=False),
+    st.floats(0, 1, allow_subnormal=False),
+)
 def test_scores_stay_probabilities_and_every_label_is_a_class(calm, half_life, margin):
     smoothing = Smoothing(half_life=half_life, margin=margin)
     for at, value in enumerate(calm):

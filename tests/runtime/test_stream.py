@@ -53,9 +53,9 @@ def test_three_lines_to_a_stream():
 
 @settings(max_examples=25)
 @given(
-    seconds=st.floats(0.001, 3.0),
-    segment=st.floats(0.03, 1.0),
-    step=st.floats(0.02, 1.2),
+    seconds=st.floats(0.001, 3.0, allow_subnormal=False),
+    segment=st.floats(0.03, 1.0, allow_subnormal=False),
+    step=st.floats(0.02, 1.2, allow_subnormal=False),
     rate=st.sampled_from([8000, 8000, 11025, 16000, 44100]),
     sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=6),
     gate=st.sampled_from([None, SpeechGate(), SpeechGate(memory_seconds=0.5, margin_db=3)]),

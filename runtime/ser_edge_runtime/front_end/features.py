@@ -23,6 +23,10 @@ Array = npt.NDArray[np.float32]
 # Samples this small are taken as zero when signs are compared (librosa's default).
 ZERO = np.float32(1e-10)
 
+# The smallest normal float32. Not from numpy.finfo: loading tflite-runtime 2.14 on arm64 makes
+# the processor flush subnormals to zero, of which finfo then warns.
+_SMALLEST = np.float32(2.0**-126)
+
 
 def raw_columns(spec: FrontEndSpec) -> dict[RawGroup, slice]:
     """Where each raw group stands in a raw frame; the mean square is column 0."""
@@ -151,7 +155,7 @@ def _chroma(filters: Array) -> Step:
         classes = power @ filters
         largest = classes.max(axis=1, keepdims=True)
         # A frame of silence stays as it is: there is nothing to scale it by.
-        largest[largest < np.finfo(np.float32).tiny] = 1
+        largest[largest < _SMALLEST] = 1
         return np.asarray(classes / largest)
 
     return step

@@ -132,10 +132,14 @@ class Normaliser:
         return cls.from_dict(values)
 
 
+# float32's. Not from numpy.finfo: loading tflite-runtime 2.14 on arm64 makes the processor flush
+# subnormals to zero, of which finfo then warns.
+_LARGEST = (2 - 2**-23) * 2.0**127
+
+
 def _row(values: Any) -> Array:
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         raise SpecError("normaliser: mean and scale must be lists of numbers")
-    largest = float(np.finfo(np.float32).max)
-    if not all(abs(value) <= largest for value in values):
+    if not all(abs(value) <= _LARGEST for value in values):
         raise SpecError("normaliser: mean and scale must be finite numbers")
     return np.array(values, np.float32)

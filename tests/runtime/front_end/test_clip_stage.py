@@ -167,14 +167,19 @@ def test_delta_follows_the_feature_it_names() -> None:
     np.testing.assert_array_equal(out[:, 42:], delta(out[:, 1:41].copy(), 9, 1))
 
 
-@given(st.integers(1, 60), st.sampled_from([3, 5, 9, 31]), st.floats(-5, 5), st.floats(-50, 50))
+@given(
+    st.integers(1, 60),
+    st.sampled_from([3, 5, 9, 31]),
+    st.floats(-5, 5, allow_subnormal=False),
+    st.floats(-50, 50, allow_subnormal=False),
+)
 def test_slope_of_a_line_is_its_slope(frames: int, width: int, slope: float, start: float) -> None:
     line = (start + slope * np.arange(frames))[:, None].astype(np.float32)
     expected = slope if frames >= 3 else 0
     np.testing.assert_allclose(delta(line, width, 1), expected, atol=2e-3)
 
 
-@given(st.integers(3, 60), st.sampled_from([3, 5, 9]), st.floats(-1, 1))
+@given(st.integers(3, 60), st.sampled_from([3, 5, 9]), st.floats(-1, 1, allow_subnormal=False))
 def test_curvature_of_a_parabola_is_constant(frames: int, width: int, bend: float) -> None:
     parabola = (bend * (np.arange(frames) - 20) ** 2 / 2)[:, None].astype(np.float32)
     np.testing.assert_allclose(delta(parabola, width, 2), bend, atol=5e-3)

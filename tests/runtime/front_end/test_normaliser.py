@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ser_edge_runtime.errors import SpecError
-from ser_edge_runtime.front_end import Normaliser
+from ser_edge_runtime.front_end import Chroma, FrontEnd, FrontEndSpec, Normaliser
 
 from ...signals import noise
 
-floats = st.floats(-1000, 1000, width=32)
+floats = st.floats(-1000, 1000, width=32, allow_subnormal=False)
 
 
 @given(hnp.arrays(np.float32, st.tuples(st.integers(1, 30), st.just(3)), elements=floats))
@@ -62,8 +62,12 @@ def test_nothing_to_fit_on(batches: list[np.ndarray]) -> None:
 
 
 @given(
-    hnp.arrays(np.float32, 4, elements=st.floats(-(2.0**100), 2.0**100, width=32)),
-    hnp.arrays(np.float32, 4, elements=st.floats(2.0**-100, 2.0**100, width=32)),
+    hnp.arrays(
+        np.float32, 4, elements=st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False)
+    ),
+    hnp.arrays(
+        np.float32, 4, elements=st.floats(2.0**-100, 2.0**100, width=32, allow_subnormal=False)
+    ),
 )
 def test_json_is_exact(mean: np.ndarray, scale: np.ndarray) -> None:
     normaliser = Normaliser(mean, scale)
@@ -117,3 +121,32 @@ def test_impossible_ones_are_refused(mean: list[float], scale: list[float]) -> N
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="normaliser"):
         Normaliser.from_json(text)
+
+
+def test_limits_of_floats_are_not_asked_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It warns where a library (tflite-runtime on arm64) has subnormals flushed to zero."""
+    silence, voice = np.zeros(4000, np.float32), noise(4000)
+    chroma = FrontEnd(FrontEndSpec(features=(Chroma(),), clip_seconds=None))
+    expected = chroma(voice)
+
+    def ask(dtype: object) -> None:
+        raise AssertionError(f"finfo({dtype})")
+
+    monkeypatch.setattr(np, "finfo", ask)
+    text = Normaliser.identity(3).to_json()
+    assert Normaliser.from_json(text) == Normaliser.identity(3)
+    np.testing.assert_array_equal(chroma(voice), expected)
+    np.testing.assert_array_equal(chroma(silence), 0)
+
+
+@pytest.mark.parametrize("value", [3.5e38, -3.5e38, 1e308])
+def test_values_beyond_float32_are_refused(value: float) -> None:
+    text = Normaliser.identity(1).to_json().replace("0.0", repr(value), 1)
+    with pytest.raises(SpecError, match="finite"):
+        Normaliser.from_json(text)
+
+
+def test_the_largest_float32_is_none_too_many() -> None:
+    largest = float(np.finfo(np.float32).max)
+    text = Normaliser.identity(1).to_json().replace("0.0", repr(largest), 1)
+    assert Normaliser.from_json(text).mean[0] == np.float32(largest)

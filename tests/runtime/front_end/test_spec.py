@@ -34,10 +34,10 @@ specs = st.builds(
     features=st.permutations([LogMel(), Zcr(), Rms(), Chroma(), SpectralContrast(), Mfcc()]).map(
         lambda features: (*features[:3], *([Delta()] if Mfcc() in features[:3] else []))
     ),
-    trim_db=st.none() | st.floats(1, 100),
-    level=st.none() | st.floats(0.001, 1),
-    offset_seconds=st.floats(0, 10),
-    clip_seconds=st.none() | st.floats(0.5, 10),
+    trim_db=st.none() | st.floats(1, 100, allow_subnormal=False),
+    level=st.none() | st.floats(0.001, 1, allow_subnormal=False),
+    offset_seconds=st.floats(0, 10, allow_subnormal=False),
+    clip_seconds=st.none() | st.floats(0.5, 10, allow_subnormal=False),
     cut=st.sampled_from(["centre", "start"]),
     layout=st.sampled_from(["sequence", "flat", "mean"]),
 )
@@ -232,7 +232,11 @@ def test_other_json_is_refused(text: str) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_subnormal=False)
+    | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
     ),
