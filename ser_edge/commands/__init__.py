@@ -18,7 +18,7 @@ COMMANDS = {
     "leaks": "Find what leaks between the parts of a partition.",
     "recipes": "List the recipes that training knows by name.",
     "train": "Train a recipe into a run directory.",
-    "teach": "Make soft labels of the training clips for `ser-edge train --teacher`.",
+    "teach": "Make soft labels for `ser-edge train --teacher`.",
     "study": "Compare variants of a recipe on validation speakers.",
     "evaluate": "Score a model or a run on labelled recordings.",
     "pool": "Pool the folds and seeds of a recipe into one report.",

@@ -54,7 +54,7 @@ def command(
     by_speaker: bool,
     output: Output,
 ) -> int:
-    """Make soft labels of the training clips for `ser-edge train --teacher`.
+    """Make soft labels for `ser-edge train --teacher`.
 
     A linear head is fitted on the embeddings of the training speakers. Each of them is
     scored by a head that has heard the others alone. Test speakers are not looked at.
