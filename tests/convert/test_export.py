@@ -174,10 +174,10 @@ def test_calibration_starts_every_clip_from_nothing():
 
 def test_a_release_that_calibrates_in_another_way_is_noticed(monkeypatch):
     @contextmanager
-    def not_at_all(kind):
+    def not_at_all(module, name, by):
         yield
 
-    monkeypatch.setattr(quantisation, "_calibrating_by", not_at_all)
+    monkeypatch.setattr(quantisation, "_replaced", not_at_all)
     with pytest.raises(RuntimeError, match="in a way that is not known here"):
         convert(networks.convolution(), "int8")
 
