@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -14,16 +14,18 @@ from ser_edge.interrupt import Stop
 from ser_edge.live import LiveLine
 from ser_edge.options import Seconds, Share, interpreter_options
 from ser_edge.output import Output, output_options
-from ser_edge_runtime.errors import WindowError
+from ser_edge_runtime.errors import SerEdgeError, WindowError
 
 if TYPE_CHECKING:
     from io import BufferedReader
 
-    from ser_edge_runtime import Result, Smoothing, StreamingClassifier
+    from ser_edge_runtime import Classifier, Result, Smoothing, StreamingClassifier
     from ser_edge_runtime.delegates import Delegate
+    from ser_edge_runtime.following import FollowingStream
     from ser_edge_runtime.microphone import Microphone
     from ser_edge_runtime.pcm_pipe import PcmPipe
     from ser_edge_runtime.resampling import Samples
+    from ser_edge_runtime.service.served_model import LoadedModel, ServedModel
     from ser_edge_runtime.stream import Latency
 
 # As in ser_edge_runtime.pcm, which needs numpy.
@@ -43,7 +45,8 @@ Examples:
 
 On a terminal one line shows the answer of the moment and a bar for each emotion; elsewhere
 each result is a line of JSON. Ctrl-C ends it with a summary. The microphone needs
-pip install 'ser-edge[mic]', a pipe needs nothing.""",
+pip install 'ser-edge[mic]', a pipe needs nothing. A model file that is replaced, or switched
+by ser-edge flash, is taken up between two results, if it passes its self-test.""",
 )
 @click.argument("source", required=False, metavar="[-]")
 @click.option("--device", metavar="NAME", help="Microphone: its number or a part of its name.")
@@ -120,14 +123,26 @@ def command(
     if given and not smooth:
         raise click.UsageError(f"--{next(iter(given)).replace('_', '-')} needs --smooth")
     from ser_edge_runtime.classifier import GATE, Classifier
+    from ser_edge_runtime.service.served_model import ServedModel
     from ser_edge_runtime.smoothing import Smoothing
     from ser_edge_runtime.stream import StreamingClassifier
 
-    classifier = Classifier.load(model, threads=threads, interpreter=interpreter, delegate=delegate)
+    def begin(classifier: Classifier) -> StreamingClassifier:
+        gate = None if no_gate else GATE
+        return StreamingClassifier(classifier, segment=segment, step=step, gate=gate)
+
+    stream: StreamingClassifier | FollowingStream
     try:
-        stream = StreamingClassifier(
-            classifier, segment=segment, step=step, gate=None if no_gate else GATE
-        )
+        if model is None:
+            stream = begin(
+                Classifier.load(threads=threads, interpreter=interpreter, delegate=delegate)
+            )
+        else:
+            stream = _following(
+                ServedModel(model, threads=threads, interpreter=interpreter, delegate=delegate),
+                begin,
+                output,
+            )
     except WindowError as fault:
         raise click.UsageError(str(fault)) from None
     listening = _Listening(stream, Smoothing(**given) if smooth else None, output)
@@ -149,6 +164,22 @@ def command(
     return output.exit_code
 
 
+def _following(
+    served: ServedModel, begin: Callable[[Classifier], StreamingClassifier], output: Output
+) -> FollowingStream:
+    from ser_edge_runtime.following import FollowingStream
+
+    def told(news: LoadedModel | SerEdgeError) -> None:
+        if isinstance(news, SerEdgeError):
+            output.note(f"ser-edge: the model in use stays: {news}")
+        else:
+            name = news.model_file.metadata.name
+            output.note(f"model now in use: {name} ({news.sha256[:12]})")
+
+    served.on_change = told
+    return FollowingStream(served, begin)
+
+
 def _pipe(rate: int | None, kind: str | None, channels: int | None) -> PcmPipe:
     from ser_edge_runtime.pcm_pipe import PcmPipe
 
@@ -160,7 +191,10 @@ class _Listening:
     """One stream from its first sample to its summary."""
 
     def __init__(
-        self, stream: StreamingClassifier, smoothing: Smoothing | None, output: Output
+        self,
+        stream: StreamingClassifier | FollowingStream,
+        smoothing: Smoothing | None,
+        output: Output,
     ) -> None:
         self._stream = stream
         self._smoothing = smoothing
@@ -172,6 +206,7 @@ class _Listening:
                 output.style = "json"
         self._output = output
         self._answers: Counter[str] = Counter()
+        self._labels: Set[str] = frozenset()
         self._heard = 0.0
         self._overruns = 0
         self._cut = self._silent = 0
@@ -216,6 +251,9 @@ class _Listening:
         stream = self._stream
         self._cut, self._silent = stream.cut, stream.silent
         for result, latency in zip(results, stream.latencies, strict=True):
+            if self._smoothing is not None and result.scores.keys() != self._labels:
+                self._smoothing.reset()  # another model's classes cannot be averaged with these
+            self._labels = result.scores.keys()
             answer = result if self._smoothing is None else self._smoothing.push(result)
             self._answers[answer.label] += 1
             self._measure(latency)

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from ser_edge_runtime import Classifier, Smoothing, load_audio
+from ser_edge_runtime.model_file import default_model_path
+from ser_edge_runtime.slots import Slots, self_test_with
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTEN = [sys.executable, "-m", "ser_edge", "listen"]
@@ -215,3 +217,22 @@ def test_a_terminal_gets_a_live_line(model, raw):
     assert any("%" in state and "█" in state for state in states)
     assert "{" not in text
     assert b"12.0 s heard" in errors
+
+
+def test_a_switched_model_is_taken_up_between_two_results(model, raw, tmp_path):
+    slots = Slots.at(tmp_path)
+    slots.install(model.read_bytes(), None, self_test_with())
+    words = [*LISTEN, "-", "--model", str(tmp_path), "--no-gate", "--json"]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        process.stdin.write(raw[:128_000])
+        process.stdin.flush()
+        first = json.loads(process.stdout.readline())
+        slots.install(default_model_path().read_bytes(), None, self_test_with())
+        out, err = process.communicate(raw[128_000:])
+    last = json.loads(out.splitlines()[-1])
+    assert set(first["scores"]) == set(Classifier.load(model).labels)
+    assert set(last["scores"]) == set(Classifier.load().labels)
+    assert last["end"] == pytest.approx(12.0, abs=0.1)
+    assert b"model now in use: ser-edge default (" in err
