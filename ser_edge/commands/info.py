@@ -36,11 +36,12 @@ def command(model: str | None, output: Output) -> int:
     Labels, front end, tensors, measured scores and their protocol, digests of the data it
     was made from, licence and intended use. Without MODEL, the default model's.
     """
-    from ser_edge_runtime.model_file import default_model_path, read_model_file
+    from ser_edge_runtime.model_file import default_model_path, parse_model_file, read_model_bytes
 
     path = Path(model) if model is not None else default_model_path()
-    metadata = read_model_file(path).metadata
-    size = path.stat().st_size
+    data = read_model_bytes(path)
+    metadata = parse_model_file(data, str(path)).metadata
+    size = len(data)
     output.record(_values(path, size, metadata))
     for heading, lines in _sections(path, size, metadata):
         for number, line in enumerate(lines):

@@ -139,3 +139,12 @@ def test_a_key_that_is_none_leaves_no_half_of_a_release(capsys, tmp_path, files)
     code, _, err = said(capsys, *words)
     assert (code, err.count("\n")) == (1, 1)
     assert not out.exists()
+
+
+def test_a_folder_with_slots_is_a_model_to_other_commands(call, tmp_path, files, options):
+    card = tmp_path / "card"
+    assert call("flash", files["1"], card, *options)[0] == 0
+    code, (row,), _ = call("info", card)
+    assert (code, row["path"], row["bytes"]) == (0, str(card), files["1"].stat().st_size)
+    assert row["provenance"] == {"release": 1}
+    assert call("doctor", "--model", card)[1]
