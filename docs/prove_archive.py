@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from ser_edge_runtime import Classifier
 from ser_edge_train.manifest import Manifest
@@ -85,7 +86,13 @@ def jobs(words: list[str], out: Path, total: int, numbers: random.Random) -> dic
 def dask(words: list[str], out: Path, total: int, place: Path) -> dict[str, dict]:
     found = place / "scheduler.json"
     binaries = Path(sys.executable).parent
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place}
+    # One thread, as Dask's nannies set it and ser-edge does for itself: more of them round a
+    # product of matrices in another way, and the last digit of a score with it.
+    single = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+    quiet: dict[str, Any] = {
+        "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place,
+        "env": os.environ | single,
+    }
     scheduler = subprocess.Popen(
         [binaries / "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
          "--scheduler-file", found], **quiet)
