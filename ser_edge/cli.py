@@ -17,11 +17,11 @@ import click
 from ser_edge.commands import COMMANDS
 from ser_edge.output import describe_os_error, one_line
 from ser_edge_runtime import __version__
+from ser_edge_runtime.blas_threads import THREAD_VARIABLES
 from ser_edge_runtime.errors import SerEdgeError
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Settings:
@@ -111,7 +111,7 @@ def run(arguments: Sequence[str]) -> int:
     """Runs ``ser-edge`` with ``arguments`` and returns its exit code; faults become one line."""
     # Before any command imports numpy: its BLAS starts a thread for each core, which costs a
     # one-shot command more time than all else together. A user's own choice stays.
-    for variable in BLAS_THREADS:
+    for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
     for stream in (sys.stdout, sys.stderr):
         # File names hold whatever bytes their makers chose; printing them must not fail.

@@ -15,6 +15,7 @@ import pytest
 import ser_edge.cli
 from ser_edge.commands import COMMANDS
 from ser_edge_runtime import __version__
+from ser_edge_runtime.blas_threads import THREAD_VARIABLES
 from ser_edge_runtime.errors import SerEdgeError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,8 +205,8 @@ def test_a_full_disk_is_one_line(clip, model, buffered):
 
 def test_one_blas_thread_unless_the_user_chose_otherwise():
     code = "import os; from ser_edge.cli import run; run(['--version']); print(os.environ['{}'])"
-    for variable in ser_edge.cli.BLAS_THREADS:
-        clean = {k: v for k, v in os.environ.items() if k not in ser_edge.cli.BLAS_THREADS}
+    for variable in THREAD_VARIABLES:
+        clean = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES}
         for environment, expected in ((clean, "1"), (clean | {variable: "3"}, "3")):
             done = subprocess.run(
                 [sys.executable, "-c", code.format(variable)],

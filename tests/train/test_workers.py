@@ -7,12 +7,13 @@ import signal
 
 import pytest
 
+from ser_edge_runtime.blas_threads import THREAD_VARIABLES
 from ser_edge_runtime.errors import FileError
 from ser_edge_train import workers
 
 
 def environment_of(_, items):
-    return [tuple(os.environ.get(name) for name in workers.THREAD_VARIABLES) for _ in items]
+    return [tuple(os.environ.get(name) for name in THREAD_VARIABLES) for _ in items]
 
 
 def pid_of(_, items):
@@ -46,7 +47,7 @@ def test_workers_have_one_blas_thread_and_the_parent_keeps_its_own(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     (answer,) = workers.work(environment_of, times, 0, [[1]], 2)
-    assert answer == [("1",) * len(workers.THREAD_VARIABLES)]
+    assert answer == [("1",) * len(THREAD_VARIABLES)]
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "MKL_NUM_THREADS" not in os.environ
 

@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+from ser_edge_runtime.blas_threads import one_blas_thread
 from ser_edge_runtime.errors import SerEdgeError
 
 State = TypeVar("State")
@@ -30,13 +30,6 @@ Progress = Callable[[int, int], None]
 
 CHUNK: Final = 16
 WAITING: Final = 4
-THREAD_VARIABLES: Final = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 class WorkerDied(SerEdgeError):
@@ -91,7 +84,7 @@ def work(
             yield function(state, piece)
         return
     remaining = iter(pieces)
-    with _one_blas_thread():
+    with one_blas_thread():
         pool = ProcessPoolExecutor(
             processes, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
         )
@@ -145,18 +138,3 @@ def _task(function: Any, setup: Any, argument: Any, piece: Any) -> Any:
 def _ignore_interrupts() -> None:
     """Leaves Ctrl-C to the parent, which ends the pool in order."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Sets the environment that spawned processes inherit before they import numpy."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

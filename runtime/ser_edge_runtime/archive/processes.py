@@ -9,16 +9,16 @@ an interpreter's threads do not survive a fork.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Final, NamedTuple
 
 from ser_edge_runtime.archive.answers import Answer, Settings
 from ser_edge_runtime.archive.order import AsTheyCome
+from ser_edge_runtime.blas_threads import one_blas_thread
 from ser_edge_runtime.errors import SerEdgeError
 
 DEPTH: Final = 4
@@ -26,7 +26,6 @@ DEPTH: Final = 4
 TRIES: Final = 2
 _SPAWNS_IN_VAIN: Final = 10
 _SECONDS_TO_DIE: Final = 10.0
-_THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class WorkersDied(SerEdgeError):
@@ -136,7 +135,7 @@ class _Pool:
 
     def answers(self) -> Iterator[Answer]:
         """All answers."""
-        with _one_blas_thread():
+        with one_blas_thread():
             self._workers = [_Worker(self._settings) for _ in range(self._count)]
         self._feed()
         while any(worker.asked for worker in self._workers):
@@ -190,7 +189,7 @@ class _Pool:
                 )
                 yield from self._order.put(suspect.number, Answer(suspect.path, (), fault))
         self._again.extend(left)
-        with _one_blas_thread():
+        with one_blas_thread():
             self._workers[self._workers.index(dead)] = _Worker(self._settings)
 
 
@@ -204,18 +203,3 @@ def serve(pipe: Connection, settings: Settings) -> None:
             pipe.send(settings.answer(classifier, pipe.recv()))
     except (EOFError, OSError):
         return
-
-
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Sets the environment that spawned processes inherit before they import numpy."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
