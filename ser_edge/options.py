@@ -109,6 +109,35 @@ def store_option(function: Function) -> Function:
     )(function)
 
 
+def moved_data_option(function: Function) -> Function:
+    """Adds ``--data``: where a run's recordings lie, None if where they lay."""
+    return click.option(
+        "--data", metavar="MANIFEST", help="Manifest of the recordings, if they were moved since."
+    )(function)
+
+
+def calibration_options(function: Function) -> Function:
+    """Adds ``--calibration-size`` and ``--seed``, which choose the calibration clips."""
+    for option in (
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**32 - 1),
+            default=0,
+            show_default=True,
+            help="Chooses the calibration clips.",
+        ),
+        click.option(
+            "--calibration-size",
+            type=click.IntRange(1, 100_000),
+            default=200,
+            show_default=True,
+            help="Clips of training speakers that show the range of activations.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def ledger_option(function: Function) -> Function:
     """Adds ``--ledger``."""
     return click.option(

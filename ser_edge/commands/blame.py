@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ser_edge.extras import need
-from ser_edge.options import default_store, store_option
+from ser_edge.options import (
+    calibration_options,
+    default_store,
+    moved_data_option,
+    store_option,
+)
 from ser_edge.output import Output, output_options
 from ser_edge_convert.targets import TARGETS
 
@@ -44,23 +49,8 @@ leaves the fewest of these layers in floats that bring the file within its gate.
     show_default=True,
     help="Where the model will run; decides the form of LSTM layers.",
 )
-@click.option(
-    "--calibration-size",
-    type=click.IntRange(1, 100_000),
-    default=200,
-    show_default=True,
-    help="Clips of training speakers that show the range of activations.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Chooses the calibration clips.",
-)
-@click.option(
-    "--data", metavar="MANIFEST", help="Manifest of the recordings, if they were moved since."
-)
+@calibration_options
+@moved_data_option
 @store_option
 @output_options()
 def command(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ser_edge.extras import need
-from ser_edge.options import default_store, store_option
+from ser_edge.options import default_store, moved_data_option, store_option
 from ser_edge.output import Output, output_options
 from ser_edge_convert.targets import TARGETS
 from ser_edge_convert.variants import VARIANTS
@@ -79,9 +79,7 @@ how much of a difference between two conversions is chance.""",
     help="How the numbers are written.",
 )
 @click.option("--target", type=click.Choice(list(TARGETS)), help="Where the model will run.")
-@click.option(
-    "--data", metavar="MANIFEST", help="Manifest of the recordings, if they were moved since."
-)
+@moved_data_option
 @store_option
 @output_options()
 def command(

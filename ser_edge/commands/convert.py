@@ -10,7 +10,14 @@ import click
 
 from ser_edge.conversions import COLUMNS, loss_lines, made_lines, outcome_line, outcome_record
 from ser_edge.extras import need
-from ser_edge.options import OutFile, Seconds, Share, default_store, store_option
+from ser_edge.options import (
+    OutFile,
+    Seconds,
+    Share,
+    calibration_options,
+    default_store,
+    store_option,
+)
 from ser_edge.output import Output, output_options
 from ser_edge_convert.targets import TARGETS
 from ser_edge_convert.variants import VARIANTS
@@ -101,20 +108,7 @@ Keras' own layers. A softmax at its end is taken off: the runtime applies it."""
     help="Where an int8 file loses more, leave as few layers in floats as bring it within "
     "--max-drop; see ser-edge blame.",
 )
-@click.option(
-    "--calibration-size",
-    type=click.IntRange(1, 100_000),
-    default=200,
-    show_default=True,
-    help="Clips of training speakers that show the range of activations.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Chooses the calibration clips.",
-)
+@calibration_options
 @click.option(
     "--data",
     metavar="MANIFEST",

@@ -8,7 +8,7 @@ import click
 
 from ser_edge.commands.train import Listener, print_trained
 from ser_edge.extras import need, quiet_tensorflow
-from ser_edge.options import default_store, processes_option, store_option
+from ser_edge.options import default_store, moved_data_option, processes_option, store_option
 from ser_edge.output import Output, output_options
 
 
@@ -35,9 +35,7 @@ at the end are those of the saved one, in floats. The test part is not looked at
     type=click.FloatRange(0, 10, min_open=True),
     help="Where it begins, to fall to zero; by default a tenth of the run's.",
 )
-@click.option(
-    "--data", metavar="MANIFEST", help="Manifest of the recordings, if they were moved since."
-)
+@moved_data_option
 @store_option
 @processes_option
 @output_options()
