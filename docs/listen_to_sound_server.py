@@ -79,7 +79,7 @@ def ready(environment: dict[str, str]) -> None:
     for _ in range(100):
         if subprocess.run(["pactl", "info"], env=environment, capture_output=True).returncode == 0:
             return
-        time.sleep(0.1)
+        time.sleep(0.1)  # pulseaudio tells nobody when it is ready
     raise SystemExit("pulseaudio does not answer")
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - the threads of BLAS are set before numpy is imported, which reads them once
 """Converts and audits every recipe's runs, and writes docs/audit.md:
 
     python docs/make_audit.py [RUNS...] [--work FOLDER] [--store FOLDER] [--data MANIFEST]
@@ -29,28 +30,28 @@ from typing import Any
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-import numpy as np  # noqa: E402
+import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from ser_edge_convert.audit import audit  # noqa: E402
-from ser_edge_convert.audit.auditing import largest  # noqa: E402
-from ser_edge_convert.audit.files import audit_files, write_audit  # noqa: E402
-from ser_edge_convert.audit.markdown import (  # noqa: E402
+from ser_edge_convert.audit import audit
+from ser_edge_convert.audit.auditing import largest
+from ser_edge_convert.audit.files import audit_files, write_audit
+from ser_edge_convert.audit.markdown import (
     basis, class_table, failures, in_points, interval, limits_line, variant_table,
 )
-from ser_edge_convert.audit.measuring import write_features  # noqa: E402
-from ser_edge_convert.audit.reference import Reference  # noqa: E402
-from ser_edge_convert.conversion import convert_each  # noqa: E402
-from ser_edge_convert.graph import read_graph  # noqa: E402
-from ser_edge_convert.variants import VARIANTS  # noqa: E402
-from ser_edge_runtime.files import write_text_atomically  # noqa: E402
-from ser_edge_runtime.model_file import default_model_path, read_model_file  # noqa: E402
-from ser_edge_train.manifest import Manifest  # noqa: E402
-from ser_edge_train.report import read_report  # noqa: E402
-from ser_edge_train.run_directory import RunDirectory  # noqa: E402
+from ser_edge_convert.audit.measuring import write_features
+from ser_edge_convert.audit.reference import Reference
+from ser_edge_convert.conversion import convert_each
+from ser_edge_convert.graph import read_graph
+from ser_edge_convert.variants import VARIANTS
+from ser_edge_runtime.files import write_text_atomically
+from ser_edge_runtime.model_file import default_model_path, read_model_file
+from ser_edge_train.manifest import Manifest
+from ser_edge_train.report import read_report
+from ser_edge_train.run_directory import RunDirectory
 
 AUDITS = Path(__file__).with_name("audits.json")
 PAGE = Path(__file__).with_name("audit.md")

@@ -26,6 +26,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from process_family import family
+
 from ser_edge_runtime import Classifier
 from ser_edge_train.manifest import Manifest
 
@@ -146,18 +148,6 @@ def wait_for(condition) -> None:
 
 def lines(out: Path) -> int:
     return out.read_bytes().count(b"\n") if out.exists() else 0
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that it started."""
-    pids = [pid]
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                pids += family(int(child))
-    except OSError:
-        pass  # it has ended meanwhile
-    return pids
 
 
 def anonymous(pid: int) -> float:

@@ -34,6 +34,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from process_family import family
+
 from ser_edge_runtime import Classifier
 from ser_edge_runtime.digests import sha256_hex
 from ser_edge_runtime.model_file import (
@@ -284,17 +286,6 @@ def installs(folder: Path) -> list[int]:
             if b"install" in words and os.fsencode(folder) in words and b"slots" in words:
                 found.append(int(process.name))
     return found
-
-
-def family(pid: int) -> list[int]:
-    pids = [pid]
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                pids += family(int(child))
-    except OSError:
-        pass  # it has ended meanwhile
-    return pids
 
 
 def name_of(pid: int) -> str:
