@@ -23,6 +23,7 @@ import numpy.typing as npt
 from ser_edge_runtime.files import write_text_atomically
 from ser_edge_train.errors import RowError, quoted
 from ser_edge_train.manifest import Clip, Manifest
+from ser_edge_train.metrics import masked_log_softmax
 from ser_edge_train.partitions import Partition
 from ser_edge_train.recipes.schema import Recipe
 from ser_edge_train.rows import format_rows, read_rows
@@ -132,9 +133,7 @@ class TeacherScores:
             if name in labels:
                 merged[:, list(labels).index(name)] += self.probabilities[:, column]
         logits = np.log(np.maximum(merged[found], LEAST)) / temperature
-        logits[~allowed] = -np.inf
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        soft = powers / powers.sum(axis=1, keepdims=True)
+        soft = np.exp(masked_log_softmax(logits, allowed))
         soft[~known] = 0
         return soft.astype(np.float32), known
 
@@ -188,8 +187,9 @@ def pinned_teacher(
 def described(recipe: Recipe, scores: TeacherScores, clips: Iterable[Clip]) -> str:
     """A line for people: how many training recordings it knows, and by whom it learnt."""
     assert recipe.teacher is not None
+    there = set(scores.digests)
     sounds = [clip.audio_sha256 for clip in clips]
-    known = sum(sound in set(scores.digests) for sound in sounds)
+    known = sum(sound in there for sound in sounds)
     learnt = (
         "made by this partition"
         if scores.partition

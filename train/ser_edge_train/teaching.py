@@ -160,7 +160,7 @@ def fit_head(
     def loss(flat: Values) -> tuple[float, Values]:
         head = flat.reshape(inputs.shape[1], classes)
         logs = metrics.masked_log_softmax(inputs @ head, allowed)
-        powers = np.where(allowed, np.exp(logs), 0)
+        powers = np.exp(logs)
         value = -np.where(one_hot > 0, logs, 0).sum() / count + 0.5 * (held * head**2).sum()
         slope = inputs.T @ (powers - one_hot) / count + held * head
         return float(value), slope.ravel()
@@ -218,8 +218,8 @@ def _groups(keys: Sequence[Key], seed: int) -> list[set[Key]]:
 
 
 def _probabilities(head: Values, of: _Heard) -> Values:
-    logs = metrics.masked_log_softmax(of.values @ head[:-1] + head[-1], of.allowed)
-    return np.where(of.allowed, np.exp(logs), 0)
+    logits = of.values @ head[:-1] + head[-1]
+    return np.asarray(np.exp(metrics.masked_log_softmax(logits, of.allowed)))
 
 
 def _uar(of: _Heard, probabilities: Values) -> dict[str, float]:
