@@ -228,7 +228,7 @@ def test_a_run_of_another_recipe_is_refused_and_the_field_named(subject, manifes
     made.jobs[-1].run.create(made.jobs[-1].recipe.with_changes(epochs=7))
     with pytest.raises(RunError, match=r"seed-5: began with another recipe \(fit.epochs differs\)"):
         StudyFolder(made).check()
-    # Of a variant that is not asked for now, too: the table would hold both.
+    # Of a variant that this call does not ask for, too: the table would hold both.
     with pytest.raises(RunError, match=r"fit\.epochs differs"):
         StudyFolder(plan(subject, tmp_path / "out", names=["plain"])).check()
 

@@ -83,7 +83,7 @@ class StudyPlan:
         study: The question.
         subject: What it is asked of.
         out: The study's folder.
-        jobs: What is asked for now.
+        jobs: What this call asks for.
         all_jobs: What any call could have asked for with the same seeds.
         conditions: Under which each is scored.
         left_out: Variants that the recipe does not bear, and why.
