@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import ser_edge_runtime
 from ser_edge_runtime.backends import available_backends
-from ser_edge_runtime.classifier import Classifier, Result, softmax
+from ser_edge_runtime.classifier import Classifier, Result
 from ser_edge_runtime.errors import (
     FileError,
     SampleRateError,
@@ -374,32 +374,6 @@ def test_features_of_another_front_end_are_a_mistake_of_the_caller(classifier):
     other = FrontEndSpec()
     with pytest.raises(ValueError):
         classifier.logits(np.zeros(other.output_shape, np.float32))
-
-
-def test_softmax_is_a_distribution_whatever_the_logits():
-    for logits in ([0, 0], [1e4, -1e4], [-1e30, -1e30], [3e38, 0]):
-        probabilities = softmax(np.array(logits, np.float32))
-        assert probabilities.dtype == np.float32
-        assert probabilities.sum() == pytest.approx(1)
-        assert (probabilities >= 0).all()
-
-
-@given(
-    st.lists(st.floats(-50, 50, width=32, allow_subnormal=False), min_size=2, max_size=9),
-    st.floats(0.01, 100, allow_subnormal=False),
-    st.floats(-50, 50, allow_subnormal=False),
-)
-def test_softmax_keeps_the_order_and_ignores_a_shift(logits, temperature, shift):
-    values = np.array(logits, np.float64)
-    probabilities = softmax(values, temperature)
-    assert probabilities[values.argmax()] == probabilities.max()
-    np.testing.assert_allclose(softmax(values + shift, temperature), probabilities, atol=1e-6)
-
-
-def test_softmax_works_along_the_last_axis():
-    rows = np.array([[0, 1], [5, 5]], np.float32)
-    np.testing.assert_array_equal(softmax(rows)[1], [0.5, 0.5])
-    np.testing.assert_array_equal(softmax(rows)[0], softmax(rows[0]))
 
 
 def test_normalising_is_part_of_the_logits(model):

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_edge_runtime.audio import audio_digest, load_audio
 from ser_edge_runtime.front_end import Normaliser
 from ser_edge_train import fitting
 from ser_edge_train.errors import PartitionError
 from ser_edge_train.feature_store import FeatureStore
-from ser_edge_train.manifest import Clip, Manifest
+from ser_edge_train.manifest import Manifest
 from ser_edge_train.metrics import confusion, masked_argmax, negative_log_likelihood, uar
 from ser_edge_train.partitions import Partition
 from ser_edge_train.plan import NothingToTrain
@@ -23,26 +22,8 @@ from ser_edge_train.recipes import Recipe, RecipeError
 from ser_edge_train.run_directory import RunBusy, RunDirectory, RunError
 from ser_edge_train.training import Trained, TrainingInterrupted, train
 
-from .recordings import RATE, write_wav
+from .tones import recording
 from .toys import Listener, Stopped, toy_recipe
-
-PITCH = {"angry": 2500, "happy": 1200, "sad": 300, "calm": 600, "neutral": 600}
-
-
-def recording(root: Path, corpus: str, speaker: str, emotion: str, take: int) -> Clip:
-    """A clip whose pitch tells its emotion, on the disk and as a row."""
-    stem = f"{speaker}-{emotion}-{take}"
-    rng = np.random.default_rng([ord(speaker[-1]), PITCH[emotion], take, len(corpus)])
-    time = np.arange(int((0.15 + 0.03 * take) * RATE)) / RATE
-    # Each speaker's second angry clip sounds happy: nobody can be right about everything.
-    pitch = PITCH["happy" if (emotion, take) == ("angry", 1) else emotion]
-    tone = 0.2 * np.sin(2 * np.pi * pitch * time) + 0.02 * rng.normal(size=len(time))
-    path = write_wav(root / corpus / f"{stem}.wav", (tone * 32767).astype(np.int16))
-    samples, rate = load_audio(path)
-    return Clip(
-        corpus, stem, f"{corpus}/{stem}.wav", speaker, "female", emotion, "", "", str(take),
-        round(len(samples) / rate, 6), audio_digest(samples, rate), "",
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
