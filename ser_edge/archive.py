@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
@@ -23,8 +22,9 @@ from ser_edge_runtime.archive.json_lines import JsonLines
 from ser_edge_runtime.archive.names import Names
 from ser_edge_runtime.archive.order import AsTheyCome, InOrder
 from ser_edge_runtime.archive.processes import in_processes, in_this_process
+from ser_edge_runtime.digests import sha256_hex
 from ser_edge_runtime.errors import MissingFile, UnreadableFile
-from ser_edge_runtime.model_file import default_model_path, read_model_file
+from ser_edge_runtime.model_file import default_model_path, read_model_bytes
 
 if TYPE_CHECKING:
     from ser_edge_runtime.archive.parquet import Parquet
@@ -60,15 +60,14 @@ def classify_archive(
         SerEdgeError: The work cannot begin or go on.
         OSError: The disk is full or gone.
     """
-    path = default_model_path() if model is None else Path(model)
-    labels = read_model_file(path).metadata.labels
-    settings = Settings(str(path), path.read_bytes(), **options)
+    path = str(default_model_path() if model is None else model)
+    settings = Settings(path, read_model_bytes(path), **options)
     # Faults of the model, the interpreter or the options are known before anything is written.
-    settings.classifier()
+    labels = settings.classifier().labels
     output.columns = (*COLUMNS, *labels)
     job = {
         "format": 1,
-        "model": sha256(settings.model).hexdigest(),
+        "model": sha256_hex(settings.model),
         "labels": list(labels),
         "segment": settings.segment,
         "step": settings.segment if settings.step is None else settings.step,

@@ -9,12 +9,12 @@ import click
 
 from ser_edge.extras import need
 from ser_edge.output import Output, output_options
+from ser_edge_convert.targets import TARGETS
 from ser_edge_runtime.errors import SerEdgeError
 
 if TYPE_CHECKING:
     from ser_edge_convert.lint import Finding, Report
 
-TARGETS = ("cpu", "edgetpu", "ethos-u", "micro", "web", "gpu")
 _MOST_POSITIONS = 6
 
 
@@ -38,7 +38,7 @@ word. Exit code 1 when a target cannot run a model.""",
     "--target",
     "targets",
     multiple=True,
-    type=click.Choice(TARGETS),
+    type=click.Choice(list(TARGETS)),
     help="Where it shall run; may be given several times. By default what the model file says.",
 )
 @click.option(

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from ser_edge_convert.audit.reference import Reference
 from ser_edge_convert.errors import AuditRefused
 from ser_edge_convert.variants import VARIANTS
-from ser_edge_runtime.model_file import ModelFile, read_model_file
+from ser_edge_runtime.model_file import ModelFile, parse_model_file, read_model_bytes
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,8 @@ def read_subjects(
     by_network = {reference.network: reference for reference in references}
     subjects = []
     for path in paths:
-        model = read_model_file(path)
+        data = read_model_bytes(path)
+        model = parse_model_file(data, fspath(path))
         reference = by_network.get(str(model.metadata.provenance.get("network")))
         if reference is None:
             raise AuditRefused(
@@ -85,7 +85,6 @@ def read_subjects(
                 "name the run that it was converted from with --reference",
             )
         _check_same_ends(model, reference)
-        data = Path(path).read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         subjects.append(Subject(fspath(path), model, digest, len(data), reference))
     return subjects

@@ -21,7 +21,7 @@ def lint(flatbuffer: bytes, target: str) -> Report:
 
     Args:
         flatbuffer: A TensorFlow Lite file; a zip behind it does no harm.
-        target: One of :data:`ser_edge_convert.lint.tables.TARGETS`.
+        target: One of :data:`ser_edge_convert.targets.TARGETS`.
 
     Raises:
         ConversionRefused: No target has that name.

@@ -8,8 +8,7 @@ from functools import cache
 from importlib.resources import files
 
 from ser_edge_convert.errors import ConversionRefused
-
-TARGETS = ("cpu", "edgetpu", "ethos-u", "micro", "web", "gpu")
+from ser_edge_convert.targets import TARGETS
 
 
 @dataclass(frozen=True)
