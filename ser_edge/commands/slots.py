@@ -68,6 +68,8 @@ def command(
 
     slots = Slots.at(folder)
     if action == "setup":
+        if dry_run:
+            raise click.UsageError("--dry-run is for install and rollback")
         _set_up(slots, targets or ("cpu",), signers)
     elif action == "install":
         if count is None:
@@ -80,10 +82,15 @@ def command(
             allow_downgrade=allow_downgrade,
             dry_run=dry_run,
         )
-        output.record({"number": state.number, **asdict(state)}, slot_words(state.current))
+        output.record(asdict(state), slot_words(state.current))
+        return 0
+    elif action == "rollback" and dry_run:
+        # What is in use stays so: the answer is what would be.
+        state = slots.rollback(self_test_with(interpreter), dry_run=True)
+        output.record(asdict(state), slot_words(state.current))
         return 0
     elif action == "rollback":
-        slots.rollback(self_test_with(interpreter), dry_run=dry_run)
+        slots.rollback(self_test_with(interpreter))
     values = report(slots)
     output.record(values)
     for line in lines(values):

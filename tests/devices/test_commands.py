@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from ser_edge.cli import run
 from ser_edge.devices.reports import lines
+from ser_edge_convert.audit.subjects import read_subjects
+from ser_edge_convert.errors import AuditRefused
 from ser_edge_runtime.errors import SignatureRefused
 from ser_edge_runtime.model_file import read_model_file
 from ser_edge_runtime.signatures import verify
 from ser_edge_runtime.slot_rules import release_of
 from tests.runtime.slots.models import make_key, signers
+
+CLIP = Path(__file__).resolve().parents[2] / "examples" / "clips" / "1001_DFA_ANG_XX.wav"
 
 
 def said(capsys, *words) -> tuple[int, str, str]:
@@ -34,6 +41,34 @@ def test_for_people(capsys, tmp_path, files):
     code, out, err = said(capsys, "rollback", card)
     assert (code, out) == (1, "")
     assert "no previous model" in err
+
+
+def test_a_rollback_that_is_only_asked_about_names_what_would_be(capsys, tmp_path, files):
+    card = tmp_path / "card"
+    for name in ("1", "2"):
+        assert said(capsys, "flash", files[name], card, "--here")[0] == 0
+    before = said(capsys, "slots", "status", card)[1]
+    code, out, _ = said(capsys, "slots", "rollback", card, "--dry-run", "--json")
+    assert code == 0
+    assert json.loads(out)["current"]["release"] == 1
+    assert said(capsys, "slots", "status", card)[1] == before
+
+
+def test_a_set_up_cannot_be_only_asked_about(capsys, tmp_path):
+    code, _, err = said(capsys, "slots", "setup", tmp_path, "--dry-run")
+    assert (code, "--dry-run is for install and rollback" in err) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_archives_lint_and_audits_read_the_model_in_use(capsys, tmp_path, files):
+    card = tmp_path / "card"
+    assert said(capsys, "flash", files["1"], card, "--here")[0] == 0
+    code, out, err = said(capsys, "classify", "--model", card, "--jobs", "1", CLIP)
+    assert (code, CLIP.name in out) == (0, True), err
+    code, out, err = said(capsys, "lint", card, "--target", "cpu")
+    assert (code, "runs on cpu" in out) == (0, True), err
+    with pytest.raises(AuditRefused, match="was made from none of the references"):
+        read_subjects([card], [])
 
 
 def test_status_of_nothing_is_exit_1(capsys, tmp_path):
