@@ -118,7 +118,12 @@ def make_converter(model: Any, variant: str, calibration: npt.NDArray[np.float32
 
 
 def layer_kinds(model: Any) -> dict[str, str]:
-    """Class of each layer by name, those of nested models too, in the network's order."""
+    """Class of each layer by name, those of nested models too, in the network's order.
+
+    Empty for a SavedModel, which has no layers to name.
+    """
+    if isinstance(model, SavedNetwork):
+        return {}
     kinds: dict[str, str] = {}
     for layer in model.layers:
         inner = layer_kinds(layer) if isinstance(layer, keras.Model) else {}

@@ -44,7 +44,7 @@ def serve(desk: Desk, requests: TextIO, answers: TextIO) -> None:
     write_atomically(desk.logits, buffer.getvalue())
     saved = isinstance(model, SavedNetwork)
     copy, forms = (model, {}) if saved else prepare(model, job.lstm)
-    kinds = {} if saved else export.layer_kinds(copy)
+    kinds = export.layer_kinds(copy)
     features = np.load(desk.calibration, mmap_mode="r")
     calibrated = calibrate(export.make_converter(copy, "int8", features))
     graph = read_graph(calibrated)

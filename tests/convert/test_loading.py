@@ -12,7 +12,9 @@ from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from ser_edge_convert import export  # noqa: E402
 from ser_edge_convert.child import FAILED, Desk, Job  # noqa: E402
 from ser_edge_convert.graph import read_graph  # noqa: E402
+from ser_edge_convert.layers import layers_of  # noqa: E402
 from ser_edge_convert.loading import Unfit, first_line, read_network  # noqa: E402
+from ser_edge_convert.quantisation import calibrate  # noqa: E402
 from ser_edge_convert.saved_model import SavedNetwork  # noqa: E402
 from tests.convert import networks  # noqa: E402
 
@@ -145,6 +147,21 @@ def test_a_saved_model_converts_with_its_weights(saved, variant):
         interpreter.invoke()
         row = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
         np.testing.assert_allclose(row, expected[:1], atol=1e-4)
+
+
+def test_a_saved_models_layers_may_stay_in_floats(saved):
+    """It names no layers: they are its graph's own, as repair finds them."""
+    found, _ = read_network(str(saved[0]))
+    assert export.layer_kinds(found) == {}
+    features = networks.features(40, seed=7)
+    plain = read_graph(export.to_flatbuffer(found, "int8", features))
+    names = [layer.name for layer in layers_of(read_graph(calibrated(found, features)), {})]
+    spared = read_graph(export.to_flatbuffer(found, "int8", features, names[:1]))
+    assert len(spared.inner_floats) > len(plain.inner_floats)
+
+
+def calibrated(network, features):
+    return calibrate(export.make_converter(network, "int8", features))
 
 
 def test_a_saved_models_job_is_done_like_any_other(saved, tmp_path):
