@@ -251,7 +251,6 @@ def wait_for_change(child: subprocess.Popen[bytes], folder: Path) -> None:
 
 def cut(kind: str, child: subprocess.Popen[bytes], folder: Path, daemon: Daemon) -> None:
     if kind == "workstation killed":
-        targets = [child.pid]
         try:
             os.killpg(child.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -261,7 +260,7 @@ def cut(kind: str, child: subprocess.Popen[bytes], folder: Path, daemon: Daemon)
         targets = installs(folder)
     else:
         # The processes of sshd that hold this connection, not the one that listens.
-        targets = [pid for pid in family(daemon.process.pid)[1:] if name_of(pid) == "sshd"]
+        targets = [pid for pid in family(daemon.process.pid)[1:] if name_of(pid).startswith("sshd")]
     for pid in targets:
         try:
             os.kill(pid, signal.SIGKILL)

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from ser_edge_convert.errors import OutputFailed
 from ser_edge_runtime.files import write_text_atomically
 from ser_edge_runtime.front_end import spectrum
-from ser_edge_runtime.front_end.features import raw_columns
 from ser_edge_runtime.front_end.kinds import (
     Chroma,
     ContrastBands,
@@ -28,6 +27,7 @@ from ser_edge_runtime.front_end.kinds import (
     MelScale,
     Mfcc,
     SpectralContrast,
+    raw_group,
 )
 from ser_edge_runtime.front_end.spec import FrontEndSpec
 from ser_edge_runtime.model_file import ModelFile
@@ -161,7 +161,8 @@ def _write_feature(page: _Page, prefix: str, feature: Feature, spec: FrontEndSpe
     if isinstance(feature, LogMel | Mfcc | SpectralContrast):
         page.number(f"{prefix}_top_db", float(feature.top_db or 0))
     if isinstance(feature, LogMel | Mfcc):
-        scale = MelScale(feature.bands, feature.fmin, feature.fmax, feature.htk, feature.norm)
+        scale = raw_group(feature)
+        assert isinstance(scale, MelScale)
         page.number(f"{prefix}_bands", feature.bands)
         _write_filters(page, prefix, spectrum.mel_filters(scale, rate, length))
     if isinstance(feature, Mfcc):
@@ -186,7 +187,8 @@ def _write_feature(page: _Page, prefix: str, feature: Feature, spec: FrontEndSpe
         )
         page.floats(f"{prefix}_chroma", spectrum.chroma_filters(feature, rate, length))
     elif isinstance(feature, SpectralContrast):
-        group = next(g for g in raw_columns(spec) if isinstance(g, ContrastBands))
+        group = raw_group(feature)
+        assert isinstance(group, ContrastBands)
         bins = spectrum.contrast_bins(group, rate, length)
         page.number(f"{prefix}_bands", len(bins))
         page.comment(
