@@ -209,7 +209,7 @@ def delegate_options(function: Function) -> Function:
         ),
     ):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return decorated  # type: ignore[no-any-return] # Any, as a wrapped command has no type
 
 
 def _delegate(library: str | None, options: tuple[str, ...], fallback: bool) -> Delegate | None:

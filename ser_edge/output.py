@@ -225,7 +225,7 @@ def output_options(*, csv: Sequence[str] = ()) -> Callable[[Function], Function]
         decorated: Any = wrapper
         if csv:
             decorated = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")(decorated)
-        return click.option(  # type: ignore[no-any-return]
+        return click.option(  # type: ignore[no-any-return] # as a wrapped command has no type
             "--json", "as_json", is_flag=True, help="Print JSON, one object a line."
         )(decorated)
 

@@ -127,4 +127,4 @@ def plan_options(function: Function) -> Function:
         click.argument("paths", nargs=-1, metavar="[PATHS]..."),
     ):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return decorated  # type: ignore[no-any-return] # Any, as a wrapped command has no type
