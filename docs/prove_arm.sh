@@ -3,9 +3,10 @@
 # tflite-runtime, armhf with tflite-runtime and Debian's numpy. Prints a log; for the committed one:
 #   sudo docs/prove_arm.sh PLACE [CASE...] 2>&1 | tee docs/prove_arm.txt
 # PLACE is a folder to keep the unpacked systems in. Cases: arm64-litert arm64-tflite armhf-tflite.
-# Needs Debian 12 or newer with qemu-user-static, Python 3.11 in $PYTHON with ser-edge and
-# ai-edge-litert, one with tflite-runtime in $SER_EDGE_TFLITE_RUNTIME_PYTHON, and the recordings in
-# $SER_EDGE_CORPORA. $TESTS names the tests (tests/runtime), $CLIPS the number of clips (200).
+# Needs Debian 12 or newer with qemu-user-static and gcc-aarch64-linux-gnu (the tests' delegate is
+# compiled for the emulated machine), Python 3.11 in $PYTHON with ser-edge and ai-edge-litert, one
+# with tflite-runtime in $SER_EDGE_TFLITE_RUNTIME_PYTHON, and the recordings in $SER_EDGE_CORPORA.
+# $TESTS names the tests (tests/runtime), $CLIPS the number of clips (200).
 # Root is needed for one thing: ai-edge-litert reads /proc/cpuinfo, and dies where that is not ARM's.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
@@ -99,9 +100,11 @@ for case in "$@"; do
     mkdir -p "$place/$case"
     case $case in
         arm64-*) arch=arm64 qemu=qemu-aarch64-static cpu=cortex-a72 platform=aarch64
+            export CC=aarch64-linux-gnu-gcc
             say "$case: the system"
             unpack arm64 python3.11 libstdc++6 libgcc-s1 ;;
-        armhf-*) arch=armhf qemu=qemu-arm-static cpu=cortex-a15 platform=armv7l
+        armhf-*) unset CC
+            arch=armhf qemu=qemu-arm-static cpu=cortex-a15 platform=armv7l
             say "$case: the system"
             unpack armhf python3.11 python3-numpy python3-cffi-backend libsndfile1 libstdc++6 libatomic1 ;;
         *) echo "no such case: $case"; exit 2 ;;
