@@ -14,6 +14,7 @@ Whatever is cut at whatever moment, the record that holds names models that are 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -78,7 +79,7 @@ class Slots:
         for _ in range(_LOOKS):
             names = [name for name in self._files.names() if number_of(name)]
             for name in reversed(names):
-                found = read_record(self._files.read(name), number_of(name))
+                found = read_record(self._readable(name), number_of(name))
                 if found is not None:
                     return found
             if not names:
@@ -292,7 +293,7 @@ class Slots:
 
     def _settle(self, state: State, slot: Slot, previous: Slot | None, failed: str) -> None:
         """Writes what a first load found; where nothing can be written, the next one tests too."""
-        with suppress(OSError), self._files.alone():
+        with suppress(OSError, SerEdgeError), self._files.alone():
             if self.state().number == state.number:
                 self._switch(state, slot, previous, failed, write=True)
 
@@ -311,8 +312,17 @@ class Slots:
             return State(max(map(number_of, self._files.names())))
 
     def _whole(self, sha256: str) -> bytes | None:
-        data = self._files.read(f"models/{sha256}.tflite")
+        data = self._readable(f"models/{sha256}.tflite")
         return data if data is not None and sha256_hex(data) == sha256 else None
+
+    def _readable(self, name: str) -> bytes | None:
+        """A file's content; None where there is none, or where its medium has lost it."""
+        try:
+            return self._files.read(name)
+        except OSError as fault:
+            if fault.errno != errno.EIO:
+                raise
+            return None
 
     def _place(self, name: str, data: bytes) -> None:
         """Writes a file beside, reads it back, and only then gives it its name."""

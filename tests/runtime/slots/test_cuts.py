@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from ser_edge_runtime.digests import sha256_hex
-from ser_edge_runtime.errors import SlotsFault
+from ser_edge_runtime.errors import FileError, SlotsFault
 from ser_edge_runtime.model_file import read_model_bytes
 from ser_edge_runtime.slot_files import LocalFiles
+from ser_edge_runtime.slot_records import Settings
 from ser_edge_runtime.slots import Slots
 from tests.runtime.slots.models import broken_model
 from tests.runtime.slots.test_slots import FIRST, SECOND, TEST, THIRD, folder, held, slots
@@ -125,6 +127,75 @@ def test_what_reads_back_otherwise_is_not_used(slots, folder, monkeypatch):
         slots.install(SECOND, None, TEST)
     assert read_model_bytes(folder) == FIRST
     assert slots.leftovers() == []
+
+
+def test_a_first_load_that_cannot_be_written_down_is_a_load_all_the_same(slots, monkeypatch):
+    state = slots.install(FIRST, None, None)
+    faults = [
+        OSError(30, "Read-only file system"),
+        SlotsFault("slots", "somebody else changes them"),
+        FileError("adb://phone/slots", "the connection ended", "see: adb devices"),
+    ]
+
+    @contextmanager
+    def held_by_another(self):
+        raise faults[0]
+        yield
+
+    monkeypatch.setattr(LocalFiles, "alone", held_by_another)
+    while faults:
+        assert slots.current(TEST) == FIRST
+        del faults[0]
+    assert slots.state() == state
+
+
+def test_a_card_that_writes_something_else_is_read_all_the_same(slots, monkeypatch):
+    """What the first load found reads back otherwise: unsaid, it makes no other model current."""
+    slots.install(FIRST, None, TEST)
+    state = slots.install(SECOND, None, None)
+    write = LocalFiles.write
+
+    def failing(self, name, data):
+        write(self, name, data[:-1])
+
+    monkeypatch.setattr(LocalFiles, "write", failing)
+    for _ in range(2):
+        assert slots.current(TEST) == SECOND
+    assert slots.state() == state
+    assert slots.leftovers() == []
+
+
+@pytest.mark.parametrize("lost", ["model", "record"])
+def test_what_the_card_no_longer_gives_is_as_good_as_damaged(slots, folder, monkeypatch, lost):
+    slots.install(FIRST, None, TEST)
+    slots.install(SECOND, None, TEST)
+    name = {"model": f"models/{sha256_hex(SECOND)}.tflite", "record": "slots-00000002.json"}[lost]
+    read = LocalFiles.read
+
+    def lossy(self, wanted):
+        if wanted == name:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(self, wanted)
+
+    monkeypatch.setattr(LocalFiles, "read", lossy)
+    assert read_model_bytes(folder) == FIRST
+    assert slots.answers().sha256 == sha256_hex(FIRST)
+
+
+@pytest.mark.parametrize("name", ["device.json", "allowed_signers"])
+def test_settings_that_the_card_no_longer_gives_are_not_taken_for_none(slots, monkeypatch, name):
+    """A device with keys must not take any model because its settings cannot be read."""
+    slots.set_up(Settings(("cpu",), b"a key\n"))
+    read = LocalFiles.read
+
+    def lossy(self, wanted):
+        if wanted == name:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(self, wanted)
+
+    monkeypatch.setattr(LocalFiles, "read", lossy)
+    with pytest.raises(OSError, match="Input/output error"):
+        slots.install(FIRST, None, held)
 
 
 def test_leftovers_are_told_and_the_next_install_removes_them(slots, folder):
