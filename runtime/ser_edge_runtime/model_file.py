@@ -128,15 +128,18 @@ def read_model_bytes(path: str | PathLike[str]) -> bytes:
         SlotsFault: The slots hold no model that is whole.
     """
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123 - pathlib costs a cold start 3 ms
-            return stream.read(LARGEST_FILE + 1)
-    except OSError as fault:
-        if isdir(path):  # noqa: PTH112 - as above
-            # Only now: a cold start with a file must not pay for what slots need.
-            from ser_edge_runtime.slots import current_bytes, has_slots
+        try:
+            with open(path, "rb") as stream:  # noqa: PTH123 - pathlib costs a cold start 3 ms
+                return stream.read(LARGEST_FILE + 1)
+        except OSError:
+            if isdir(path):  # noqa: PTH112 - as above
+                # Only now: a cold start with a file must not pay for what slots need.
+                from ser_edge_runtime.slots import current_bytes, has_slots
 
-            if has_slots(path):
-                return current_bytes(path)
+                if has_slots(path):
+                    return current_bytes(path)
+            raise
+    except OSError as fault:
         raise UnreadableModel(fspath(path), (fault.strerror or "cannot be read").lower()) from None
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -185,24 +186,42 @@ AS_ANOTHER_USER = """
 import os, sys
 from ser_edge_runtime.errors import UnreadableModel
 from ser_edge_runtime.model_file import read_model_file
+from ser_edge_runtime import slots  # noqa: imported while it may be read
 if os.getuid() == 0:  # root may read everything
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
-try:
-    read_model_file(sys.argv[1])
-except UnreadableModel as error:
-    print(error)
+for path in sys.argv[1:]:
+    try:
+        read_model_file(path)
+    except UnreadableModel as error:
+        print(error)
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="permissions of POSIX")
-def test_unreadable_model__not_permitted(tmp_path):
-    path = tmp_path / "m.tflite"
-    path.write_bytes(V1.read_bytes())
-    path.chmod(0)
-    words = [sys.executable, "-c", AS_ANOTHER_USER, str(path)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"{path}: ")
-    assert "permission denied" in done.stdout
+def test_unreadable_model__not_permitted():
+    """A file, a folder, the record in a folder with slots, and the model in one."""
+    with tempfile.TemporaryDirectory(prefix="ser-edge-") as made:
+        place = Path(made)
+        place.chmod(0o755)  # others come as far as what is closed
+        closed = [place / "m.tflite"]
+        closed[0].write_bytes(V1.read_bytes())
+        for name in ("folder", "record", "model"):
+            Slots.at(place / name).install(V1.read_bytes(), None, None)
+            closed.append(place / name)
+        paths = [
+            closed[0],
+            closed[1],
+            closed[2] / "slots-00000001.json",
+            *closed[3].rglob("*.tfl*"),
+        ]
+        for path in paths:
+            path.chmod(0)
+        words = [sys.executable, "-c", AS_ANOTHER_USER, *map(str, closed)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        closed[1].chmod(0o755)  # or nobody but root could remove it
+    assert done.stderr == ""
+    hint = "permission denied; name the .tflite file of a model"
+    assert done.stdout.splitlines() == [f"{path}: {hint}" for path in closed]
 
 
 def test_self_test_failed(model, data, tmp_path):
