@@ -13,6 +13,7 @@ from ser_edge_runtime.errors import SerEdgeError
 from ser_edge_train.evaluation import score
 from ser_edge_train.pooling import NoRuns, PoolError, pool
 from ser_edge_train.predictions import Predictions
+from ser_edge_train.recipes import recipe_from_dict
 from ser_edge_train.report import read_report, write_report
 from ser_edge_train.run_directory import RunDirectory
 from tests.train.fold_runs import FOLDS, fold_run, speakers_of
@@ -197,6 +198,28 @@ def test_another_recipe_is_refused(folds, tmp_path, changes, field):
     message = refused([folds[0], other])
     assert "another recipe" in message
     assert field in message
+
+
+def test_folds_that_were_taught_tuned_or_given_embeddings_of_their_own_are_one_recipe(
+    folds, tmp_path
+):
+    def with_tables(place, **teacher):
+        copied = RunDirectory(tmp_path / f"run{place}{len(teacher)}")
+        shutil.copytree(folds[place].path, copied.path)
+        own, digest = f"fold{place}", f"{place}" * 64
+        tables = {
+            "teacher": {"scores": own, "scores_sha256": digest, **teacher},
+            "fine_tuning": {"run": own, "network_sha256": digest},
+            "speaker_embedding": {"run": own, "network_sha256": digest},
+        }
+        values = copied.read_recipe().model_dump(mode="json", exclude_none=True) | tables
+        copied.recipe.write_text(recipe_from_dict(values, own).to_toml())
+        return copied
+
+    first, second = with_tables(0), with_tables(1)
+    assert pool([first, second], "validation")["clips"] > 0
+    assert "(speaker_embedding differs)" in refused([folds[0], second])
+    assert "(teacher.weight differs)" in refused([first, with_tables(1, weight=0.9)])
 
 
 def test_other_recordings_are_refused(folds, tmp_path):

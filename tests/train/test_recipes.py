@@ -331,6 +331,40 @@ def test_changes_make_another_recipe():
     assert recipe.with_changes(seed=0).seed == 0
 
 
+@pytest.mark.parametrize(
+    ("table", "of_a_fold", "others"),
+    [
+        ("teacher", ("scores", "scores_sha256"), {"weight": 0.3, "temperature": 2.0,
+                                                  "learnt_by": "nobody knows"}),
+        ("fine_tuning", ("run", "network_sha256"), {}),
+        ("speaker_embedding", ("run", "network_sha256"), {"join": "pooled"}),
+    ],
+)  # fmt: skip
+def test_what_a_fold_builds_on_is_its_own(table, of_a_fold, others):
+    def recipe(number, **changes):
+        own = dict(zip(of_a_fold, (f"fold-{number}", str(number) * 64), strict=True))
+        protocol = {"name": "speaker-folds", "fold": number}
+        return toy_recipe(seed=number, protocol=protocol, **{table: {**own, **changes}})
+
+    assert recipe(1).digest != recipe(2).digest
+    assert recipe(1).common == recipe(2).common
+    for name, value in others.items():
+        assert recipe(1).common != recipe(1, **{name: value}).common
+    assert table in recipe(1).common
+    assert table not in toy_recipe().common
+
+
+def test_folds_and_seeds_have_all_else_in_common():
+    recipe = toy_recipe()
+    common = recipe.with_changes(fold=2, seed=9).common
+    assert common == recipe.common
+    assert common["protocol"] == {"name": "speaker-folds"}
+    assert common.keys() == recipe.model_dump(exclude_none=True).keys() - {"seed"}
+    assert recipe.with_changes(epochs=7).common != common
+    folds = [toy_recipe(protocol={"name": "random", "folds": folds}).common for folds in (4, 5)]
+    assert folds[0] != folds[1]
+
+
 def test_changes_are_checked_like_a_file():
     with pytest.raises(RecipeError, match=r"^toy: protocol\.fold: "):
         toy_recipe().with_changes(fold=0)

@@ -18,7 +18,7 @@ from ser_edge_train.evaluation import WORST, score, score_together, worst_mistak
 from ser_edge_train.predictions import Predictions
 from ser_edge_train.recipes.schema import Recipe
 from ser_edge_train.report.content import read_report
-from ser_edge_train.run_directory import RunDirectory
+from ser_edge_train.run_directory import RunDirectory, first_difference
 
 SCHEMA_VERSION: Final = 1
 PARTS: Final = ("test", "validation")
@@ -135,7 +135,7 @@ def _check_recipes(runs: Sequence[_Run]) -> None:
     hint = "pool runs of one recipe that differ in fold and seed alone"
     first = runs[0]
     for run in runs[1:]:
-        field = _difference(_recipe_values(first.recipe), _recipe_values(run.recipe))
+        field = first_difference(first.recipe.common, run.recipe.common)
         if field is not None:
             fault = f"is of another recipe than {first.directory.path} ({field} differs)"
             raise PoolError(run.directory.path, fault, hint)
@@ -184,30 +184,9 @@ def _check_clips(runs: Sequence[_Run]) -> None:
             seen[place] = run
 
 
-def _recipe_values(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without what folds and seeds change."""
-    values = recipe.model_dump(mode="json", exclude_none=True)
-    del values["seed"]
-    values["protocol"] = {
-        key: value for key, value in values["protocol"].items() if key not in ("fold", "seed")
-    }
-    return values
-
-
 def _recipe_digest(recipe: Recipe) -> str:
-    text = json.dumps(_recipe_values(recipe), sort_keys=True, ensure_ascii=False)
+    text = json.dumps(recipe.common, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _difference(one: object, other: object, field: str = "") -> str | None:
-    """The name of the first field in which two tables differ."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in dict.fromkeys([*one, *other]):
-            found = _difference(one.get(key), other.get(key), f"{field}.{key}" if field else key)
-            if found is not None:
-                return found
-        return None
-    return None if one == other else field
 
 
 def _protocol(runs: Sequence[_Run]) -> dict[str, Any]:

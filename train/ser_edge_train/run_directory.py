@@ -132,7 +132,7 @@ class RunDirectory:
             RunError: There is no run, or its recipe differs; names the first field that does.
         """
         RunDirectory.open(self.path)
-        field = _first_difference(self.read_recipe().model_dump(), recipe.model_dump())
+        field = first_difference(self.read_recipe().model_dump(), recipe.model_dump())
         if field is not None:
             raise RunError(
                 self.path,
@@ -196,11 +196,18 @@ def _try_lock(stream: IO[bytes]) -> bool:
     return True
 
 
-def _first_difference(one: object, other: object, field: str = "") -> str | None:
+def first_difference(one: object, other: object, field: str = "") -> str | None:
+    """The name of the first field in which two tables differ, as ``fit.epochs``; None if in none.
+
+    Args:
+        one: Plain values.
+        other: Plain values too; fields that it has alone come last.
+        field: The name of both.
+    """
     if isinstance(one, dict) and isinstance(other, dict):
-        for key in [*one, *(key for key in other if key not in one)]:
+        for key in dict.fromkeys([*one, *other]):
             name = f"{field}.{key}" if field else str(key)
-            found = _first_difference(one.get(key), other.get(key), name)
+            found = first_difference(one.get(key), other.get(key), name)
             if found is not None:
                 return found
         return None

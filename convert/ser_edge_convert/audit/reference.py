@@ -115,17 +115,12 @@ def check_alike(references: Sequence[Reference]) -> None:
         if any(other.network == before.network for before in references[:place]):
             path = other.inputs.run.path
             raise AuditRefused(path, "the same network stands twice", "name each run once")
-        if _recipe(other) != _recipe(first) or other.allowed != first.allowed:
+        recipes = [one.inputs.recipe.common for one in (first, other)]
+        if recipes[0] != recipes[1] or other.allowed != first.allowed:
             fault = f"is of another recipe or of other classes than {first.inputs.run.path}"
             raise AuditRefused(
                 other.inputs.run.path, fault, "pool runs of one recipe that differ in fold or seed"
             )
-
-
-def _recipe(reference: Reference) -> dict[str, Any]:
-    recipe = reference.inputs.recipe
-    values = recipe.model_dump(mode="json", exclude_none=True, exclude={"seed", "protocol"})
-    return {**values, "protocol": recipe.protocol.name}
 
 
 def _answers(run: RunDirectory, report: Mapping[str, Any], part: str) -> Predictions:

@@ -182,6 +182,16 @@ def test_another_seed_is_the_same_recipe(runs, world, tmp_path):
     check_alike([Reference.read(runs[0]), Reference.read(other)])
 
 
+def test_folds_that_were_taught_by_teachers_of_their_own_are_alike(runs, world, tmp_path):
+    def taught(fold):
+        teacher = {"scores": f"fold{fold}.csv", "scores_sha256": f"{fold}" * 64}
+        return Reference.read(toys.make_run(tmp_path / f"{fold}", world, fold, teacher=teacher))
+
+    check_alike([taught(1), taught(2)])
+    with refused("another recipe"):
+        check_alike([Reference.read(runs[0]), Reference.read(RunDirectory(tmp_path / "2"))])
+
+
 def test_errors_are_one_line(run):
     run.model.write_bytes(b"trained on")
     with pytest.raises(SerEdgeError) as caught:

@@ -33,6 +33,13 @@ from ser_edge_train.recipes.teacher import Teacher
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Label = Annotated[str, Field(min_length=1, max_length=64)]
 
+_OF_A_FOLD = {
+    "protocol": {"fold", "seed"},
+    "teacher": {"scores", "scores_sha256"},
+    "fine_tuning": {"run", "network_sha256"},
+    "speaker_embedding": {"run", "network_sha256"},
+}
+
 
 class RecipeError(FileError):
     """A recipe that cannot be used; names the file, the field and the fault."""
@@ -203,6 +210,21 @@ class Recipe(Table):
     def to_toml(self) -> str:
         """The recipe as resolved, every default written out; equal recipes give equal text."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """Plain values of all that the folds and seeds of one recipe have in common.
+
+        What a fold builds on was made for that fold (its teacher's scores, the network that
+        it goes on from, its speaker embedding), so that where it lies and its digest are left
+        out; how it is used is not.
+        """
+        values = self.model_dump(mode="json", exclude_none=True)
+        del values["seed"]
+        for name, own in _OF_A_FOLD.items():
+            if name in values:
+                values[name] = {key: it for key, it in values[name].items() if key not in own}
+        return values
 
     @property
     def partition_seed(self) -> int:
