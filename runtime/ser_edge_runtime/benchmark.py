@@ -6,7 +6,7 @@ import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from os import PathLike
+from os import PathLike, cpu_count
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -81,7 +81,8 @@ class Benchmark:
         threads: Threads of the kernels.
         machine: System, processor and cores.
         python: Its version.
-        clip_seconds: Length of the clip that was classified: as long as the model's are.
+        clip_seconds: Length of the clip that was classified: as long as the model's are,
+            and what it skips before them.
         imports: Loading the interpreter's package.
         load: Reading and checking the model file and allocating its tensors.
         first: The first clip, with all that is computed once.
@@ -184,7 +185,7 @@ def measure(
     )
     times.append(clock())
     spec = classifier.front_end.spec
-    seconds = spec.clip_seconds or _UNLIMITED_CLIP_SECONDS
+    seconds = spec.sound_for(spec.clip_seconds or _UNLIMITED_CLIP_SECONDS)
     noise = np.random.default_rng(0).standard_normal(round(seconds * spec.sample_rate))
     samples = (0.1 * noise).astype(np.float32)
     pairs = []
@@ -224,8 +225,6 @@ def measure(
 
 def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """This machine: its system, its processor and how many cores it has."""
-    from os import cpu_count
-
     name = platform.processor() or platform.machine()
     try:
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -235,7 +234,9 @@ def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
                 name = value.strip()
     except OSError:
         pass
-    return f"{platform.system()} {platform.machine()}, {name}, {cpu_count()} cores"
+    cores = cpu_count()
+    words = f"{cores or '?'} core{'' if cores == 1 else 's'}"
+    return f"{platform.system()} {platform.machine()}, {name}, {words}"
 
 
 def read_benchmark(path: str | PathLike[str]) -> Mapping[str, Any]:

@@ -209,8 +209,8 @@ class Classifier:
         Windows begin at 0, ``step``, 2 ``step``, ... (to the nearest frame) as
         long as they fit; if they leave an end uncovered, a last one ends with
         the recording. A recording shorter than ``segment`` is one window. A
-        window that is not as long as the model's clips is cut or filled by the
-        front end like any clip. A
+        window that is not as long as the model's clips, and what it skips before
+        them, is cut or filled by the front end like any clip. A
         :class:`~ser_edge_runtime.stream.StreamingClassifier` gives the same
         results, bit for bit, while the recording is still going on.
 
@@ -313,10 +313,7 @@ class Classifier:
             first.append(portion)
         from ser_edge_runtime.windows import frame_lengths
 
-        # What the clip stage skips at the beginning of a segment comes on top.
-        lengths = frame_lengths(
-            spec, spec.clip_seconds + spec.offset_seconds, spec.clip_seconds / 2
-        )
+        lengths = frame_lengths(spec, spec.sound_for(spec.clip_seconds), spec.clip_seconds / 2)
         return cut(frames_of_recording(chain(first, rest), sample_rate, spec), *lengths)
 
     def _of_frames(self, frames: Array) -> Array:

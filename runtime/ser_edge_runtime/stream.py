@@ -56,7 +56,7 @@ class StreamingClassifier:
     Args:
         classifier: What classifies the windows.
         segment: Length of a window, in seconds; None takes the length of the
-            model's clips, or 3 s if they have none.
+            model's clips, or 3 s if they have none, and what it skips before them.
         step: From the beginning of a window to that of the next, in seconds.
         gate: Windows without speech have no result; None classifies all.
 
@@ -83,7 +83,8 @@ class StreamingClassifier:
     ) -> None:
         spec = classifier.front_end.spec
         self.classifier = classifier
-        self.segment = (spec.clip_seconds or SEGMENT) if segment is None else segment
+        usual = spec.sound_for(spec.clip_seconds or SEGMENT)
+        self.segment = usual if segment is None else segment
         self.step = step
         self.gate = gate
         frame_lengths(spec, self.segment, step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from ser_edge_runtime.errors import (
     UnreadableFile,
     UnreadableModel,
 )
+from ser_edge_runtime.front_end import FrontEnd
+from ser_edge_runtime.model_file import build_model_file, read_model_file
 from ser_edge_runtime.sensors import Health
 
 MODEL = Path(__file__).resolve().parent.parent / "data" / "format_v1.tflite"
@@ -120,6 +123,23 @@ def test_a_board_is_named_before_its_cores(tmp_path):
     cpuinfo.write_text("processor\t: 0\nmodel name\t: ARMv7\n\nModel\t\t: Raspberry Pi 4\n")
     assert ", Raspberry Pi 4, " in machine(cpuinfo)
     assert " cores" in machine(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("cores", "words"), [(1, "1 core"), (8, "8 cores"), (None, "? cores")])
+def test_cores_are_counted(tmp_path, monkeypatch, cores, words):
+    monkeypatch.setattr(module, "cpu_count", lambda: cores)
+    assert machine(tmp_path / "none").endswith(f", {words}")
+
+
+def test_the_clip_is_as_long_as_the_models_and_what_is_skipped_before(tmp_path):
+    model = read_model_file(MODEL)
+    spec = replace(model.metadata.front_end, offset_seconds=0.6)
+    golden = replace(model.golden, features=FrontEnd(spec)(model.golden.samples))
+    path = tmp_path / "skipping.tflite"
+    metadata = replace(model.metadata, front_end=spec)
+    path.write_bytes(build_model_file(model.flatbuffer, metadata, golden))
+    assert measure(path, runs=1, warm_up=0, clock=Clock()).clip_seconds == 0.79
+    assert measure(MODEL, runs=1, warm_up=0, clock=Clock()).clip_seconds == 0.19
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from ser_edge_runtime import Classifier, SpeechGate, StreamingClassifier
 from ser_edge_runtime.errors import SampleRateChanged, SampleRateError, WindowError
 from ser_edge_runtime.front_end import FrontEndSpec, LogMel, Zcr
 from ser_edge_runtime.model_file import read_model_file
+from ser_edge_runtime.windows import Windows
 from tests.signals import noise, voice
 
 V1 = Path(__file__).resolve().parent.parent / "data" / "format_v1.tflite"
@@ -205,6 +206,34 @@ def test_the_windows_are_as_long_as_the_models_clips(classifier):
     stream = StreamingClassifier(classifier)
     assert (stream.segment, stream.step) == (0.19, 1.0)
     assert "0.19 s every 1.0 s" in repr(stream)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("offset", [0.0, 0.1, 0.105, 0.113, 0.6])
+def test_a_window_fills_a_clip_whose_beginning_is_skipped(offset, centred):
+    model = read_model_file(V1)
+    spec = replace(model.metadata.front_end, offset_seconds=offset, centred=centred)
+    # The toy graph wants 20 frames; a front end that does not centre makes 16 of 0.19 s.
+    spec = spec if centred else replace(spec, clip_seconds=0.222)
+    classifier = Classifier(replace(model, metadata=replace(model.metadata, front_end=spec)))
+    stream = StreamingClassifier(classifier, gate=None)
+    assert stream.segment == pytest.approx(spec.clip_seconds + offset, abs=0.0051)
+    windows = list(Windows(spec, RATE, stream.segment, 0.5, None).push(spoken(3.0)))
+    assert len(windows) >= 5
+    for window in windows:
+        sources = classifier.front_end.sources(window.frames)
+        # No row is silence that was filled up, and none is left over.
+        assert sources.tolist() == list(range(len(window.frames)))[-20:]
+    clip = spoken(3.0)[: round(stream.segment * RATE)]
+    (result,) = stream.push(clip, RATE) + stream.flush()
+    assert result == classifier.classify(clip, RATE)
+
+
+def test_without_a_clip_length_the_offset_comes_on_top_of_three_seconds():
+    model = read_model_file(V1)
+    spec = replace(model.metadata.front_end, offset_seconds=0.6, clip_seconds=None, layout="mean")
+    classifier = Classifier(replace(model, metadata=replace(model.metadata, front_end=spec)))
+    assert StreamingClassifier(classifier).segment == 3.6
 
 
 def test_the_callers_samples_may_be_overwritten(classifier):

@@ -119,8 +119,7 @@ class FrontEnd:
     def _cut_out(self, frames: Array) -> Array:
         """The frames without offset and quiet ends; at least one."""
         spec = self.spec
-        if spec.offset_seconds:
-            frames = frames[round(spec.offset_seconds * spec.sample_rate / spec.hop_length) :]
+        frames = frames[spec.skipped_frames :]
         if not len(frames):
             frames = np.zeros((1, frames.shape[1]), np.float32)
         if spec.trim_db is not None:

@@ -158,6 +158,18 @@ class FrontEndSpec:
         return self.frame_count(round(self.clip_seconds * self.sample_rate))
 
     @cached_property
+    def skipped_frames(self) -> int:
+        """Frames of :attr:`offset_seconds`, which the clip stage leaves out."""
+        return round(self.offset_seconds * self.sample_rate / self.hop_length)
+
+    def sound_for(self, seconds: float) -> float:
+        """How long a sound must be for ``seconds`` of it to be left without its offset."""
+        if not self.skipped_frames:
+            return seconds
+        samples = round(seconds * self.sample_rate) + self.skipped_frames * self.hop_length
+        return samples / self.sample_rate
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """A name for each feature of a frame: ``mfcc_0``, ``delta_mfcc_0``, ``zcr``, ..."""
         return tuple(

@@ -6,7 +6,7 @@ import json
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_edge_runtime.errors import SpecError
@@ -50,6 +50,17 @@ def test_json_gives_back_an_equal_spec(spec: FrontEndSpec) -> None:
     assert hash(again) == hash(spec)
     assert again.digest == spec.digest
     assert again.frame_digest == spec.frame_digest
+
+
+@settings(max_examples=50)
+@given(specs)
+def test_sound_for_a_clip_fills_it_behind_the_offset(spec: FrontEndSpec) -> None:
+    if spec.clip_seconds is None:
+        return
+    seconds = spec.sound_for(spec.clip_seconds)
+    left = spec.frame_count(round(seconds * spec.sample_rate)) - spec.skipped_frames
+    assert left == spec.clip_frames
+    assert abs(seconds - spec.clip_seconds - spec.offset_seconds) < 0.03
 
 
 def test_repr_is_the_expression_that_builds_it() -> None:
