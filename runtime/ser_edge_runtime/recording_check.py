@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -265,7 +266,10 @@ def distance(samples: Samples, sample_rate: int, classifier: Classifier) -> floa
 
 
 def channel_levels(path: str) -> list[float]:
-    """Level of each channel in dB, of the first two minutes; empty if soundfile cannot tell."""
+    """Level of each channel in dB, of the first two minutes; empty if there is no telling."""
+    if not Path(path).is_file():
+        # A pipe has been read to its end, and who opens it again waits for ever.
+        return []
     try:
         import soundfile
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from ser_edge_runtime import Classifier, load_audio
 from ser_edge_runtime.errors import MissingFile
@@ -13,6 +16,7 @@ from ser_edge_runtime.recording_check import (
     FAILED,
     NOTE,
     OK,
+    channel_levels,
     check_channels,
     check_distance,
     check_recording,
@@ -53,6 +57,30 @@ def test_a_long_recording_has_its_whole_length(classifier, tmp_path):
     path.write_bytes(pcm16(np.tile(samples, times), rate=rate))
     length = check_recording(path, classifier)[0]
     assert length.value == times * len(samples) / rate > LONGEST
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_named_pipe_is_read_once(classifier, tmp_path, monkeypatch):
+    """Whoever opens it a second time waits for a writer that never comes."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(CLIPS[0].read_bytes(),))
+    writer.start()
+    # It would be opened in C, where nothing ends the wait.
+    monkeypatch.setattr(soundfile, "SoundFile", None)
+    checks = check_recording(path, classifier)
+    writer.join()
+    monkeypatch.undo()
+    assert checks == check_recording(CLIPS[0], classifier)
+
+
+def test_each_channel_of_a_file_has_its_level(tmp_path):
+    path = tmp_path / "two.wav"
+    left = sine(440)
+    path.write_bytes(pcm16(np.stack([left, left / 10], axis=1).ravel(), rate=RATE, channels=2))
+    assert channel_levels(str(path)) == pytest.approx([-9.03, -29.03], abs=0.01)
+    for other in (CLIPS[0], tmp_path, tmp_path / "none", Path(__file__)):
+        assert channel_levels(str(other)) == []
 
 
 def test_a_missing_recording(classifier):
