@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ser_edge_runtime.errors import NoSpeech, SerEdgeError
 from ser_edge_runtime.records import record
 
@@ -57,9 +55,10 @@ class Settings:
             delegate=self.delegate,
         )
         if self.segment is not None:
+            from ser_edge_runtime.windows import frame_lengths
+
             # Known now, not by a fault of every recording.
-            rate = classifier.front_end.spec.sample_rate
-            classifier.windows(np.zeros(rate, np.float32), rate, *self._window(self.segment), None)
+            frame_lengths(classifier.front_end.spec, *self._window(self.segment))
         return classifier
 
     def answer(self, classifier: Classifier, path: str) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,18 @@ def test_processes_that_never_answer_end_the_work():
     with pytest.raises(WorkersDied, match="exit code 3"):
         list(in_processes(NAMES, Toy("broken", b""), 1, AsTheyCome()))
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("gate", [True, False])
+def test_lengths_are_checked_without_a_classification(settings, monkeypatch, gate):
+    def never(self, features):
+        raise AssertionError("nothing is to be classified yet")
+
+    monkeypatch.setattr(Classifier, "logits", never)
+    replace(settings, segment=0.5, gate=gate).classifier()
+    for segment, step in ((0.5, 0.0001), (-1.0, None), (0.0001, None), (float("inf"), 1.0)):
+        with pytest.raises(WindowError):
+            replace(settings, segment=segment, step=step).classifier()
 
 
 def test_recordings_are_taken_as_they_are_needed(settings):
