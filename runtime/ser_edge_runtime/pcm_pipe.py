@@ -33,6 +33,7 @@ class PcmPipe:
 
     Raises:
         NotAudio: A WAV that holds no plain samples, or contradicts itself.
+        TruncatedAudio: A WAV that ends in its header.
     """
 
     def __init__(

@@ -86,6 +86,7 @@ def test_short_pipes_and_broken_last_samples(count):
 def test_wavs_that_hold_no_plain_samples_are_refused(data, fault, words):
     with pytest.raises(fault, match=f"^-: .*{words}"):
         read(data)
+    assert f"{fault.__name__}: " in PcmPipe.__doc__
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])

@@ -81,6 +81,7 @@ class BoundedProtocol(H11Protocol):
         self._arrival = _Deadline(self.loop, self._limits.timeout, self._late)
         self._departure = _Deadline(self.loop, self._limits.timeout, self._unread)
 
+    # asyncio's protocols take any transport; uvicorn's own says what a server's are, as this does.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a connection, hears it only to refuse it, or closes it at once."""
         super().connection_made(transport)
