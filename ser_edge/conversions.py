@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ser_edge.scores import counted
+
 if TYPE_CHECKING:
     from ser_edge_convert.conversion import Conversion, Outcome
 
@@ -14,7 +16,8 @@ def loss_lines(report: Mapping[str, Any]) -> list[str]:
     before, after = report["validation"]["before"], report["validation"]["after"]
     gate = report["gate"]
     return [
-        f"validation: {before['clips']} clips of {report['validation']['speakers']} speakers",
+        f"validation: {counted(before['clips'], 'clip')} of "
+        f"{counted(report['validation']['speakers'], 'speaker')}",
         f"accuracy:   {before['accuracy']:.4f} before, {after['accuracy']:.4f} after",
         f"UAR:        {before['uar']:.4f} before, {after['uar']:.4f} after",
         f"loss:       {100 * gate['drop']:.2f} points, {100 * gate['max_drop']:g} allowed",

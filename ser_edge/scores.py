@@ -78,9 +78,14 @@ def row_line(row: ScoreRow) -> str:
     if row.interval is not None:
         line += f" ({100 * row.interval[0]:.1f} to {100 * row.interval[1]:.1f})"
     return (
-        f"{line}, accuracy {100 * row.accuracy:.1f} %: {row.classes} classes, "
-        f"{row.clips} clips of {row.speakers} speakers"
+        f"{line}, accuracy {100 * row.accuracy:.1f} %: {counted(row.classes, 'class', 'classes')}, "
+        f"{counted(row.clips, 'clip')} of {counted(row.speakers, 'speaker')}"
     )
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number and its noun: ``1 clip``, ``2 clips``; ``plural`` where it takes more than an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def side_by_side(report: Mapping[str, Any]) -> list[str]:

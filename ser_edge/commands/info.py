@@ -12,7 +12,14 @@ import click
 
 from ser_edge.describe import describe_front_end
 from ser_edge.output import Output, output_options
-from ser_edge.scores import conversion_loss, other_scores, protocol_words, row_line, score_rows
+from ser_edge.scores import (
+    conversion_loss,
+    counted,
+    other_scores,
+    protocol_words,
+    row_line,
+    score_rows,
+)
 
 if TYPE_CHECKING:
     from ser_edge_runtime.model_file import Metadata, TensorInfo
@@ -102,7 +109,7 @@ def _score_lines(scores: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"conversion: UAR {100 * loss.uar[0]:.1f} to {100 * loss.uar[1]:.1f} %, accuracy "
             f"{100 * loss.accuracy[0]:.1f} to {100 * loss.accuracy[1]:.1f} % "
-            f"on {loss.clips} validation clips"
+            f"on {counted(loss.clips, 'validation clip')}"
         )
     return [line for line in lines if line] + list(_tree(other_scores(scores)))
 

@@ -14,6 +14,7 @@ from ser_edge.interrupt import Stop
 from ser_edge.live import LiveLine
 from ser_edge.options import Seconds, Share, interpreter_options
 from ser_edge.output import Output, output_options
+from ser_edge.scores import counted
 from ser_edge_runtime.errors import SerEdgeError, WindowError
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ by ser-edge flash, is taken up between two results, if it passes its self-test."
 )
 @click.option("--channels", type=click.IntRange(1, 64), help="Channels of a pipe's raw samples.")
 @click.option(
-    "--segment", type=Seconds(), help="Seconds of a window; by default the model's clip length."
+    "--segment",
+    type=Seconds(),
+    help="Seconds of a window; by default the model's clip length, and what it skips before it.",
 )
 @click.option(
     "--step",
@@ -146,6 +149,7 @@ def command(
     except WindowError as fault:
         raise click.UsageError(str(fault)) from None
     listening = _Listening(stream, Smoothing(**given) if smooth else None, output)
+    whole = False
     with Stop() as stop:
         try:
             if source is None:
@@ -159,8 +163,9 @@ def command(
                 pipe = stop.wait(lambda: _pipe(rate, kind, channels))
                 if pipe is not None:
                     listening.hear(stop.until(_first(pipe, most, pipe.sample_rate)), pipe)
+            whole = True
         finally:
-            listening.summarise()
+            listening.summarise(whole=whole)
     return output.exit_code
 
 
@@ -226,14 +231,16 @@ class _Listening:
             self._count_overruns(getattr(sound, "overruns", 0))
         self._tell(stream.flush(), silence=False)
 
-    def summarise(self) -> None:
-        """What was heard, on stderr."""
+    def summarise(self, *, whole: bool) -> None:
+        """What was heard, on stderr; nothing where a fault came before any sound."""
         if self._live is not None:
             self._live.leave()
+        if not (whole or self._heard):
+            return
         note = self._output.note
         note(
-            f"{self._heard:.1f} s heard: {self._cut} windows, {self._silent} without speech, "
-            f"{self._overruns} overruns"
+            f"{self._heard:.1f} s heard: {counted(self._cut, 'window')}, "
+            f"{self._silent} without speech, {counted(self._overruns, 'overrun')}"
         )
         count = sum(self._answers.values())
         if not count:
@@ -287,8 +294,8 @@ class _Listening:
             return
         if self._live is not None:
             self._live.leave()
-        lost = overruns - self._overruns
-        self._output.note(f"at {self._heard:.1f} s: {lost} overruns; sound was lost")
+        lost = counted(overruns - self._overruns, "overrun")
+        self._output.note(f"at {self._heard:.1f} s: {lost}; sound was lost")
         self._overruns = overruns
 
 

@@ -9,6 +9,7 @@ from ser_edge.scores import (
     Loss,
     ScoreRow,
     conversion_loss,
+    counted,
     other_scores,
     part_rows,
     protocol_words,
@@ -70,6 +71,17 @@ def test_a_row_as_text():
         "8 classes, 288 clips of 5 speakers"
     )
     assert "(" not in single
+    assert single.endswith(": 8 classes, 288 clips of 1 speaker")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 classes"), (1, "1 class"), (2, "2 classes"), (21, "21 classes")]
+)
+def test_a_number_and_its_noun(number, words):
+    assert counted(number, "class", "classes") == words
+    assert counted(number, "speaker") == words.replace("classes", "speakers").replace(
+        "class", "speaker"
+    )
 
 
 def test_the_loss_of_the_conversion():
