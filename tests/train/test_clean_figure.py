@@ -13,12 +13,13 @@ from ser_edge_runtime.audio import audio_digest, load_audio
 from ser_edge_train.errors import PartitionError
 from ser_edge_train.manifest import Clip, Manifest
 from ser_edge_train.partitions import PARTS, Partition
-from ser_edge_train.plan import LeakyPartition
+from ser_edge_train.plan import LeakyPartition, make_plan
 from ser_edge_train.predictions import Predictions
 from ser_edge_train.run_directory import RunDirectory, RunError
 from ser_edge_train.training import Trained, TrainingInterrupted, clean_recipe, train
 
 from .recordings import RATE, make_clip, write_wav
+from .test_teacher_scores import scores_of
 from .toys import Listener, toy_recipe
 
 PITCH = {"angry": 2500, "happy": 1200, "sad": 300}
@@ -167,6 +168,18 @@ def test_where_it_cannot_be_made_nothing_begins(run, manifest, tmp_path):
         run(tmp_path / "run", "random", manifest=alone)
     assert not (tmp_path / "run").exists()
     assert run(tmp_path / "run", "random", manifest=alone, clean=False).report is not None
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["the leaky partition", "no partition"])
+def test_a_teacher_that_may_have_heard_the_clean_test_is_refused(named, manifest, store, tmp_path):
+    recipe = toy_recipe(protocol={"name": "random"})
+    learnt_by = make_plan(recipe, manifest).partition.digest if named else ""
+    scores_of(manifest.clips, learnt_by).write(tmp_path / "scores.csv")
+    recipe = recipe.with_changes(teacher=str(tmp_path / "scores.csv"))
+    with pytest.raises(PartitionError, match=r"^the clean figure.*may have heard.*--no-clean$"):
+        train(recipe, manifest, tmp_path / "run", store_root=store, processes=1)
+    assert not (tmp_path / "run").exists()
+    make_plan(recipe, manifest)  # it is for this protocol's own figure alone
 
 
 # --- stopping and going on ------------------------------------------------------------------

@@ -113,7 +113,8 @@ def train(
         RunError: The folder cannot be used for this; ``RunBusy`` if another training has it.
         RecipeError: The recipe's protocol is "given", and no partition is.
         LeakyPartition: The partition leaks what its protocol rules out.
-        PartitionError: These clips cannot be divided so.
+        PartitionError: These clips cannot be divided so, or the figure beside a leaky
+            one would not be clean.
         NothingToTrain: No clip of the manifest is of use to the recipe.
         MissingExtra: Keras or TensorFlow is not installed.
         SerEdgeError: Recordings, checkpoint or fit; says which and what to do.
@@ -187,12 +188,18 @@ def clean_recipe(recipe: Recipe) -> Recipe | None:
 
 
 def _check_clean(twin: Recipe, manifest: Manifest) -> None:
+    """Makes sure that the twin can be trained, and that its figure will be clean."""
+    what = "the clean figure beside a leaky one"
+    if twin.teacher is not None:
+        # A table names one partition, here the leaky one, or none.
+        raise PartitionError(
+            f"{what}: the teacher of {twin.teacher.scores} may have heard who is tested there; "
+            "do without it: --no-clean"
+        )
     try:
         make_plan(twin, manifest)
     except PartitionError as fault:
-        raise PartitionError(
-            f"the clean figure beside a leaky one: {fault}; or do without it: --no-clean"
-        ) from None
+        raise PartitionError(f"{what}: {fault}; or do without it: --no-clean") from None
 
 
 def _side_by_side(trained: Trained, clean: Trained) -> Trained:
