@@ -26,7 +26,8 @@ _TRANSPARENT = (
     layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.Flatten,
     layers.Reshape, layers.RepeatVector, layers.MaxPooling1D, layers.MaxPooling2D,
 )  # fmt: skip
-_FOLDED = (layers.BatchNormalization, layers.ReLU, layers.Activation, layers.LeakyReLU)
+_BENT = (layers.ReLU, layers.LeakyReLU)
+_FOLDED = (layers.BatchNormalization, layers.Activation, *_BENT)
 _RECURRENT = (layers.LSTM, layers.GRU, layers.SimpleRNN, layers.Bidirectional)
 _GATES = 4
 
@@ -166,12 +167,9 @@ def _pairs(copy: Any, model: Any) -> list[tuple[Any, Any]]:
 
 def _is_folded(layer: Any, followers: list[Any]) -> bool:
     """Whether the one layer behind becomes a part of this one, so that nothing is between."""
-    bent = getattr(layer, "activation", keras.activations.linear)
-    return (
-        len(followers) == 1
-        and isinstance(followers[0], _FOLDED)
-        and (bent is keras.activations.linear or isinstance(layer, layers.Activation))
-    )
+    linear = keras.activations.linear
+    bent = isinstance(layer, _BENT) or getattr(layer, "activation", linear) is not linear
+    return len(followers) == 1 and isinstance(followers[0], _FOLDED) and not bent
 
 
 def _rounded_weight(layer: Any, weight: Any) -> Any:
