@@ -10,10 +10,10 @@ import click
 from ser_edge.devices.options import device_options
 from ser_edge.options import OutFile
 from ser_edge.output import Output, output_options
-from ser_edge_runtime.errors import SerEdgeError, UnreadableFile
+from ser_edge_runtime.errors import SerEdgeError
 
 if TYPE_CHECKING:
-    from ser_edge.devices.device import Upload
+    from ser_edge.devices.device import Upload, read_signature
     from ser_edge.devices.inventory import Entry
 
 
@@ -68,7 +68,7 @@ def command(
 
     data = read_model_bytes(model)
     parse_model_file(data, model)
-    upload = Upload(model, data, _signature(model, signature), allow_downgrade, dry_run)
+    upload = Upload(model, data, read_signature(model, signature), allow_downgrade, dry_run)
     ways = Ways(ssh, adb, device_command, here)
     entries = entries_of(target)
     many = Path(target).suffix == ".toml" and not Path(target).is_dir()
@@ -108,16 +108,3 @@ def _flash(upload: Upload, ways: Any, *, interactive: bool) -> Any:
         return found
 
     return work
-
-
-def _signature(model: str, named: str | None) -> bytes | None:
-    path = Path(named) if named is not None else Path(f"{model}.sig")
-    if named is None and not path.exists():
-        return None
-    try:
-        return path.read_bytes()
-    except OSError as fault:
-        words = (fault.strerror or "cannot be read").lower()
-        raise UnreadableFile(
-            path, words, "make one with: ser-edge release MODEL --key KEY"
-        ) from None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from ser_edge_runtime.errors import FileError
+from ser_edge_runtime.errors import FileError, UnreadableFile
 
 
 class DeviceFault(FileError):
@@ -50,3 +51,25 @@ class Device(Protocol):
         Raises:
             SerEdgeError: There is none, it fails its self-test, or the device is not reached.
         """
+
+
+def read_signature(model: str, named: str | None) -> bytes | None:
+    """The detached signature of a model's file.
+
+    Args:
+        model: The model's file.
+        named: The signature's; None takes ``MODEL.sig``, if there is one.
+
+    Raises:
+        UnreadableFile: It cannot be read.
+    """
+    path = Path(named) if named is not None else Path(f"{model}.sig")
+    if named is None and not path.exists():
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        words = (fault.strerror or "cannot be read").lower()
+        raise UnreadableFile(
+            path, words, "make one with: ser-edge release MODEL --key KEY"
+        ) from None
