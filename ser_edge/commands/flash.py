@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ser_edge.devices.options import device_options
+from ser_edge.devices.options import device_options, tell_switched
 from ser_edge.options import OutFile
 from ser_edge.output import Output, output_options
-from ser_edge_runtime.errors import SerEdgeError
 
 if TYPE_CHECKING:
-    from ser_edge.devices.device import Upload, read_signature
+    from ser_edge.devices.device import Upload
     from ser_edge.devices.inventory import Entry
 
 
@@ -60,9 +59,8 @@ def command(
     TARGET is a folder or mounted card, ssh://user@host/path, adb://serial/path, or an
     inventory of devices (.toml).
     """
-    from ser_edge.devices.device import Upload
-    from ser_edge.devices.inventory import Report, Ways, each, entries_of
-    from ser_edge.devices.reports import slot_words
+    from ser_edge.devices.device import Upload, read_signature
+    from ser_edge.devices.inventory import Report, Ways, each, entries_of, is_inventory
     from ser_edge_runtime.digests import sha256_hex
     from ser_edge_runtime.model_file import parse_model_file, read_model_bytes
 
@@ -71,7 +69,7 @@ def command(
     upload = Upload(model, data, read_signature(model, signature), allow_downgrade, dry_run)
     ways = Ways(ssh, adb, device_command, here)
     entries = entries_of(target)
-    many = Path(target).suffix == ".toml" and not Path(target).is_dir()
+    many = is_inventory(target)
     sha256 = sha256_hex(data)
     kept = None
     if many and not dry_run:
@@ -90,14 +88,7 @@ def command(
         ):
             if kept is not None:
                 kept.add(entry, outcome)
-            if isinstance(outcome, SerEdgeError):
-                output.error(outcome, {"device": entry.name, "done": False, "error": str(outcome)})
-            else:
-                what = "would be in use" if dry_run else "is in use"
-                output.record(
-                    {"device": entry.name, "done": not dry_run, **outcome},
-                    f"{entry.name}: {slot_words(outcome['current'])} {what}",
-                )
+            tell_switched(output, entry, outcome, dry_run=dry_run)
             progress(count, len(entries))
     return output.exit_code
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ser_edge.devices.options import device_options
+from ser_edge.devices.options import device_options, tell_switched
 from ser_edge.output import Output, output_options
-from ser_edge_runtime.errors import SerEdgeError
 
 
 @click.command(
@@ -36,21 +35,12 @@ def command(
 
     TARGET is as for ser-edge flash. The previous model is tested on the device again first.
     """
-    from ser_edge.devices.inventory import Ways, each, entries_of
-    from ser_edge.devices.reports import slot_words
+    from ser_edge.devices.inventory import Ways, each, entries_of, is_inventory
 
     ways = Ways(ssh, adb, device_command, here)
-    entries = entries_of(target)
-    one = len(entries) == 1
+    one = not is_inventory(target)
     for entry, outcome in each(
-        entries, lambda e: ways.to(e, interactive=one).rollback(dry_run=dry_run), jobs
+        entries_of(target), lambda e: ways.to(e, interactive=one).rollback(dry_run=dry_run), jobs
     ):
-        if isinstance(outcome, SerEdgeError):
-            output.error(outcome, {"device": entry.name, "done": False, "error": str(outcome)})
-        else:
-            what = "would be in use" if dry_run else "is in use"
-            output.record(
-                {"device": entry.name, "done": not dry_run, **outcome},
-                f"{entry.name}: {slot_words(outcome['current'])} {what}",
-            )
+        tell_switched(output, entry, outcome, dry_run=dry_run)
     return output.exit_code

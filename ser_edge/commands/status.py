@@ -34,13 +34,14 @@ def command(
 
     TARGET is as for ser-edge flash.
     """
-    from ser_edge.devices.inventory import Ways, each, entries_of
+    from ser_edge.devices.inventory import Ways, each, entries_of, is_inventory
     from ser_edge.devices.reports import lines
 
     ways = Ways(ssh, adb, device_command, here)
-    entries = entries_of(target)
-    one = len(entries) == 1
-    for entry, outcome in each(entries, lambda e: ways.to(e, interactive=one).status(), jobs):
+    one = not is_inventory(target)
+    for entry, outcome in each(
+        entries_of(target), lambda e: ways.to(e, interactive=one).status(), jobs
+    ):
         if isinstance(outcome, SerEdgeError):
             output.error(outcome, {"device": entry.name, "error": str(outcome)})
             continue

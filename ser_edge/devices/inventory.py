@@ -65,15 +65,21 @@ class Ways:
         return folder_device(entry.target, here=self.here)
 
 
+def is_inventory(target: str) -> bool:
+    """Whether a target stands for many devices, however few it names: a ``.toml`` file."""
+    path = Path(target)
+    return path.suffix == ".toml" and not path.is_dir()
+
+
 def entries_of(target: str) -> list[Entry]:
     """The devices that a target stands for: one, or those of an inventory (``.toml``).
 
     Raises:
         DeviceFault: The inventory cannot be read, or an entry is not as it must be.
     """
-    path = Path(target)
-    if path.suffix != ".toml" or path.is_dir():
+    if not is_inventory(target):
         return [Entry(target, target)]
+    path = Path(target)
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as fault:

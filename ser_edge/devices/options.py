@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from ser_edge.output import Output
+from ser_edge_runtime.errors import SerEdgeError
+
+if TYPE_CHECKING:
+    from ser_edge.devices.inventory import Entry
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -49,3 +55,19 @@ def device_options(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+def tell_switched(
+    output: Output, entry: Entry, outcome: dict[str, Any] | SerEdgeError, *, dry_run: bool
+) -> None:
+    """Prints what a device has in use since a flash or a rollback, or why it failed."""
+    from ser_edge.devices.reports import slot_words
+
+    if isinstance(outcome, SerEdgeError):
+        output.error(outcome, {"device": entry.name, "done": False, "error": str(outcome)})
+    else:
+        what = "would be in use" if dry_run else "is in use"
+        output.record(
+            {"device": entry.name, "done": not dry_run, **outcome},
+            f"{entry.name}: {slot_words(outcome['current'])} {what}",
+        )

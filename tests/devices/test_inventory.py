@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from ser_edge.devices.device import DeviceFault
-from ser_edge.devices.inventory import Entry, Report, each, entries_of
+from ser_edge.devices.inventory import Entry, Report, each, entries_of, is_inventory
 from ser_edge_runtime.digests import sha256_hex
 from ser_edge_runtime.model_file import read_model_bytes
 
@@ -59,6 +59,30 @@ def test_an_inventory_that_is_none(tmp_path, text, said):
     with pytest.raises(DeviceFault, match=said) as found:
         entries_of(str(inventory(tmp_path, text)))
     assert "\n" not in str(found.value)
+
+
+def test_a_folder_may_be_called_like_an_inventory(tmp_path):
+    (tmp_path / "slots.toml").mkdir()
+    assert not is_inventory(str(tmp_path / "slots.toml"))
+    assert entries_of(str(tmp_path / "slots.toml"))[0].target == str(tmp_path / "slots.toml")
+    assert is_inventory(str(tmp_path / "none.toml"))
+    assert not is_inventory("ssh://pi@kitchen/x")
+
+
+@pytest.mark.parametrize("command", ["flash", "rollback", "status"])
+def test_only_an_inventory_is_never_asked_for_passwords(command, call, programs, files, tmp_path):
+    """Even one of a single device: who runs one is not there to answer."""
+    target = "ssh://pi@kitchen/x"
+    path = inventory(tmp_path, f"[[device]]\ntarget = '{target}'\n")
+    model = [files["1"]] if command == "flash" else []
+    asked = []
+    for each_target in (target, path):
+        words = (*model, each_target, "--ssh", programs["ssh"], "--device-command", "false")
+        assert call(command, *words)[0] == 1
+        log = tmp_path / "ssh.log"
+        asked.append("BatchMode=yes" not in log.read_text())
+        log.unlink()
+    assert asked == [True, False]
 
 
 def test_a_missing_inventory(tmp_path):
