@@ -99,14 +99,21 @@ def default_store() -> Path:
 
 
 def store_option(function: Function) -> Function:
-    """Adds ``--store``; None stands for :func:`default_store`."""
+    """Adds ``--store``, a Path; :func:`default_store` if nobody says."""
     return click.option(
         "--store",
+        callback=lambda _, __, value: _store(value),
         metavar="FOLDER",
         envvar="SER_EDGE_STORE",
         show_envvar=True,
         help="Where computed features are kept; by default in the user's cache folder.",
     )(function)
+
+
+def _store(folder: str | None) -> Path:
+    from pathlib import Path
+
+    return default_store() if folder is None else Path(folder)
 
 
 def moved_data_option(function: Function) -> Function:
@@ -234,6 +241,17 @@ def _delegate(library: str | None, options: tuple[str, ...], fallback: bool) -> 
     return delegate
 
 
+def interpreter_option(function: Function) -> Function:
+    """Adds ``--interpreter``."""
+    return click.option(
+        "--interpreter",
+        type=click.Choice(INTERPRETERS),
+        envvar="SER_EDGE_INTERPRETER",
+        show_envvar=True,
+        help="Interpreter to run models with; by default the first that is installed.",
+    )(function)
+
+
 def interpreter_options(function: Function) -> Function:
     """Adds ``--model`` and the options of :func:`runner_options`."""
     return model_option(runner_options(function))
@@ -243,13 +261,7 @@ def runner_options(function: Function) -> Function:
     """Adds ``--threads``, ``--interpreter`` and those of a delegate."""
     for option in (
         delegate_options,
-        click.option(
-            "--interpreter",
-            type=click.Choice(INTERPRETERS),
-            envvar="SER_EDGE_INTERPRETER",
-            show_envvar=True,
-            help="Interpreter to run the model with; by default the first that is installed.",
-        ),
+        interpreter_option,
         click.option(
             "--threads",
             type=click.IntRange(1, 256),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ser_edge.extras import need
-from ser_edge.options import INTERPRETERS, Share, default_store, processes_option, store_option
+from ser_edge.options import Share, interpreter_option, processes_option, store_option
 from ser_edge.output import Output, output_options
 
 HALF = 0.5
@@ -58,8 +58,7 @@ Exit code 1 when a variant lost more than the limits allow; a line each says wha
               help="Clips to measure times on; 0 measures none.")  # fmt: skip
 @click.option("--out", metavar="FOLDER", help="Folder to write audit.json, audit.md, audit.xml "
               "(JUnit) and audit.html in.")  # fmt: skip
-@click.option("--interpreter", type=click.Choice(INTERPRETERS), envvar="SER_EDGE_INTERPRETER",
-              show_envvar=True, help="Interpreter to run the models with.")  # fmt: skip
+@interpreter_option
 @processes_option
 @store_option
 @output_options()
@@ -78,7 +77,7 @@ def command(
     out: str | None,
     interpreter: str | None,
     processes: int | None,
-    store: str | None,
+    store: Path,
     output: Output,
 ) -> int:
     """Prove what conversion cost, on speakers never heard before.
@@ -101,7 +100,7 @@ def command(
         document = audit(
             models,
             references,
-            store=default_store() if store is None else Path(store),
+            store=store,
             limits=limits,
             part=part,
             recordings=None if data is None else Manifest.read(data),

@@ -10,7 +10,6 @@ import click
 from ser_edge.extras import need
 from ser_edge.options import (
     calibration_options,
-    default_store,
     moved_data_option,
     store_option,
 )
@@ -59,7 +58,7 @@ def command(
     calibration_size: int,
     seed: int,
     data: str | None,
-    store: str | None,
+    store: Path,
     output: Output,
 ) -> int:
     """Find the layers that int8 ruins.
@@ -74,7 +73,7 @@ def command(
     with output.progress("calibrating") as progress:
         found = blame_run(
             RunDirectory.open(run),
-            store=default_store() if store is None else Path(store),
+            store=store,
             target=target,
             calibration_size=calibration_size,
             calibration_seed=seed,

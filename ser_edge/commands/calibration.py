@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ser_edge.extras import need
-from ser_edge.options import default_store, moved_data_option, store_option
+from ser_edge.options import moved_data_option, store_option
 from ser_edge.output import Output, output_options
 from ser_edge_convert.targets import TARGETS
 from ser_edge_convert.variants import VARIANTS
@@ -89,7 +89,7 @@ def command(
     variant: str,
     target: str | None,
     data: str | None,
-    store: str | None,
+    store: Path,
     output: Output,
 ) -> int:
     """Measure how much a conversion depends on its calibration clips.
@@ -113,7 +113,7 @@ def command(
         output.text("clips  seed  accuracy     UAR    loss  agreement  beyond the range")
         found = sweep(
             inputs,
-            store=default_store() if store is None else Path(store),
+            store=store,
             sizes=sizes,
             seeds=seeds,
             variant=variant,

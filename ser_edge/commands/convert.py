@@ -15,7 +15,6 @@ from ser_edge.options import (
     Seconds,
     Share,
     calibration_options,
-    default_store,
     store_option,
 )
 from ser_edge.output import Output, output_options
@@ -148,7 +147,7 @@ def command(
     data: str | None,
     name: str | None,
     licence: str | None,
-    store: str | None,
+    store: Path,
     output: Output,
     **described: str | None,
 ) -> int:
@@ -162,7 +161,7 @@ def command(
     _check_c_array(c_array, many=variant == ALL)
     need("convert", "conversion")
     settings: dict[str, Any] = {
-        "store": default_store() if store is None else Path(store),
+        "store": store,
         "target": target,
         "max_drop": max_drop,
         "repair": repair,

@@ -12,10 +12,9 @@ from ser_edge.data import open_manifest
 from ser_edge.extras import need, quiet_tensorflow
 from ser_edge.ledger import check_run, enter, enter_report, scored_by
 from ser_edge.options import (
-    INTERPRETERS,
     OutFile,
-    default_store,
     delegate_options,
+    interpreter_option,
     ledger_option,
     processes_option,
     store_option,
@@ -61,8 +60,7 @@ a device, on the recordings of --data: those of one part of a partition, or all 
               "file without calm.")  # fmt: skip
 @click.option("--out", type=OutFile(), metavar="FILE", help="Predictions to write, CSV, a row a "
               "clip.")  # fmt: skip
-@click.option("--interpreter", type=click.Choice(INTERPRETERS), envvar="SER_EDGE_INTERPRETER",
-              show_envvar=True, help="Interpreter to run a model file with.")  # fmt: skip
+@interpreter_option
 @delegate_options
 @ledger_option
 @store_option
@@ -78,7 +76,7 @@ def command(
     interpreter: str | None,
     delegate: Delegate | None,
     ledger: Path | None,
-    store: str | None,
+    store: Path,
     processes: int | None,
     output: Output,
 ) -> int:
@@ -144,7 +142,7 @@ def _evaluate_run(
     data: tuple[str, ...],
     part: str | None,
     ledger: Path | None,
-    store: str | None,
+    store: Path,
     processes: int | None,
     output: Output,
 ) -> int:
@@ -177,7 +175,7 @@ def _evaluate_run(
                 if data
                 else Manifest.read(directory.manifest),
                 directory,
-                store_root=default_store() if store is None else Path(store),
+                store_root=store,
                 resume=True,
                 processes=processes,
                 progress=StepsAlone(progress),

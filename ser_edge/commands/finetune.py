@@ -8,7 +8,7 @@ import click
 
 from ser_edge.commands.train import Listener, print_trained
 from ser_edge.extras import need, quiet_tensorflow
-from ser_edge.options import default_store, moved_data_option, processes_option, store_option
+from ser_edge.options import moved_data_option, processes_option, store_option
 from ser_edge.output import Output, output_options
 
 
@@ -45,7 +45,7 @@ def command(
     epochs: int,
     learning_rate: float | None,
     data: str | None,
-    store: str | None,
+    store: Path,
     processes: int | None,
     output: Output,
 ) -> int:
@@ -69,7 +69,7 @@ def command(
             recipe,
             Manifest.read(origin.manifest if data is None else data),
             run,
-            store_root=default_store() if store is None else Path(store),
+            store_root=store,
             processes=processes,
             progress=Listener(output, progress),
             partition=(Partition.read(origin.partition) if recipe.protocol.name == GIVEN else None),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ser_edge.devices.reports import lines, report, slot_words
-from ser_edge.options import INTERPRETERS
+from ser_edge.options import interpreter_option
 from ser_edge.output import Output, output_options
 from ser_edge_runtime.errors import SlotsFault
 
@@ -44,8 +44,7 @@ has the rules.""",
 @click.option("--allow-downgrade", is_flag=True,
               help="Take a model that is older than the current one (install).")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would happen; write nothing.")
-@click.option("--interpreter", type=click.Choice(INTERPRETERS), envvar="SER_EDGE_INTERPRETER",
-              show_envvar=True, help="Interpreter of the self-test.")  # fmt: skip
+@interpreter_option
 @output_options()
 def command(
     action: str,

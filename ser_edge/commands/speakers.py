@@ -9,7 +9,7 @@ import click
 
 from ser_edge.data import open_manifest
 from ser_edge.extras import need, quiet_tensorflow
-from ser_edge.options import default_store, processes_option, store_option
+from ser_edge.options import processes_option, store_option
 from ser_edge.output import Output, output_options
 from ser_edge.steps import StepsAlone
 
@@ -35,7 +35,7 @@ that rejects as many pairs of one speaker as it accepts pairs of two. 50 % is gu
 @processes_option
 @output_options()
 def command(
-    run: str, data: tuple[str, ...], store: str | None, processes: int | None, output: Output
+    run: str, data: tuple[str, ...], store: Path, processes: int | None, output: Output
 ) -> int:
     """Measure a speaker embedding on speakers it has never heard.
 
@@ -52,7 +52,7 @@ def command(
     with output.progress("comparing") as progress:
         found = verify(
             directory,
-            store_root=default_store() if store is None else Path(store),
+            store_root=store,
             manifest=open_manifest(data, progress, output) if data else None,
             processes=processes,
             progress=StepsAlone(progress),

@@ -10,7 +10,7 @@ import click
 
 from ser_edge.data import open_manifest
 from ser_edge.extras import need, quiet_tensorflow
-from ser_edge.options import default_store, processes_option, store_option
+from ser_edge.options import processes_option, store_option
 from ser_edge.output import Output, Progress, clock_time, output_options
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def command(
     model: str | None,
     recordings: str | None,
     dry_run: bool,
-    store: str | None,
+    store: Path,
     processes: int | None,
     output: Output,
 ) -> int:
@@ -145,7 +145,7 @@ def command(
         values = run_study(
             plan,
             _Printed(output, progress),
-            store_root=default_store() if store is None else Path(store),
+            store_root=store,
             processes=processes,
             named=bool(names),
         )

@@ -21,7 +21,6 @@ from ser_edge.ledger import check_run, enter_report
 from ser_edge.options import (
     PROTOCOLS,
     SEXES,
-    default_store,
     ledger_option,
     processes_option,
     store_option,
@@ -116,7 +115,7 @@ def command(
     workers: str | None,
     worker: int | None,
     ledger: Path | None,
-    store: str | None,
+    store: Path,
     processes: int | None,
     output: Output,
 ) -> int:
@@ -154,18 +153,17 @@ def command(
         speaker_embedding=speaker_embedding,
         teacher=teacher,
     )
-    place = default_store() if store is None else Path(store)
     with output.progress("training") as progress, ExitStack() as stack:
         manifest = (
             open_manifest(data, progress, output) if data else Manifest.read(directory.manifest)
         )
-        replicas, directory = stack.enter_context(joined(distribution, directory, place, output))
+        replicas, directory = stack.enter_context(joined(distribution, directory, store, output))
         again = partial(
             train,
             chosen,
             manifest,
             directory,
-            store_root=place,
+            store_root=store,
             processes=processes,
             partition=None if partition is None else Partition.read(partition),
             allow_leaks=allow_leaks,

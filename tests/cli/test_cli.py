@@ -70,6 +70,18 @@ def test_every_option_is_explained_and_every_command_has_an_example(name):
     assert f"ser-edge {name}" in command.epilog
 
 
+@pytest.mark.parametrize(("option", "least"), [("interpreter", 8), ("store", 9)])
+def test_an_option_of_several_commands_is_one_and_the_same(option, least):
+    found = [
+        (parameter.opts, parameter.help, parameter.envvar, parameter.type.to_info_dict())
+        for name in COMMANDS
+        for parameter in importlib.import_module(f"ser_edge.commands.{name}").command.params
+        if parameter.name == option
+    ]
+    assert len(found) >= least
+    assert all(one == found[0] for one in found)
+
+
 def test_every_module_of_commands_is_listed():
     folder = ROOT / "ser_edge" / "commands"
     assert {path.stem for path in folder.glob("[!_]*.py")} == set(COMMANDS)

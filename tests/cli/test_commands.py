@@ -296,6 +296,23 @@ def test_the_default_store_is_in_the_users_cache(monkeypatch, system, variable, 
     assert options.default_store() == Path(tail)
 
 
+@pytest.mark.parametrize(
+    ("words", "environment", "expected"),
+    [
+        ([], None, Path("cache")),
+        ([], "", Path("cache")),
+        ([], "of/the/environment", Path("of/the/environment")),
+        (["--store", "here"], "of/the/environment", Path("here")),
+    ],
+)
+def test_a_command_gets_the_store_as_a_path(monkeypatch, words, environment, expected):
+    got = []
+    command = click.command(options.store_option(lambda store: got.append(store)))
+    monkeypatch.setattr(options, "default_store", lambda: Path("cache"))
+    done = CliRunner().invoke(command, words, env={"SER_EDGE_STORE": environment})
+    assert (done.exit_code, got) == (0, [expected]), done.output
+
+
 # ledger
 
 SCORED = Scored("toy", "speaker-folds", 1, 5, "ab" * 32, "cd" * 32, "ef" * 32)
