@@ -98,6 +98,14 @@ def test_pooling_over_all_frames_is_an_operator_that_delegates_know():
     assert graph.counts["MEAN"] == 1
 
 
+def test_attention_is_made_of_operators_that_delegates_know():
+    graph = read_graph(exported(seasoned("cnn2d"), "int8")[0])
+    assert graph.counts["SOFTMAX"] == 1
+    # Over frequency, and weighted over time.
+    assert graph.counts["MEAN"] == 2
+    assert not {"AVERAGE_POOL_2D", "BATCH_MATMUL", "SUM", "TRANSPOSE"} & graph.counts.keys()
+
+
 def test_a_tdnns_deviation_is_made_of_operators_that_old_interpreters_have_in_int8():
     graph = read_graph(exported(seasoned("tdnn"), "int8")[0])
     assert graph.counts["RSQRT"] == 1

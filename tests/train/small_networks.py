@@ -8,6 +8,7 @@ from ser_edge_train.networks import build
 
 SMALL: dict[str, dict[str, Any]] = {
     "cnn1d": {"filters": (4, 6)},
+    "cnn2d": {"channels": (4, 6), "strides": ((2, 2), (1, 2))},
     "cnn_lstm": {"filters": (4,), "units": (5, 3)},
     "ds_cnn": {"stem": 4, "channels": (6, 6), "strides": ((1, 2), (1, 1))},
     "conv_stack": {

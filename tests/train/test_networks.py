@@ -161,7 +161,7 @@ def test_no_dropout_leaves_no_dropout_layer(name):
 @pytest.mark.parametrize(
     ("name", "shape", "parameters", "expected"),
     [
-        ("mlp", SHAPE, {}, "network mlp: unknown; known are cnn1d, cnn_lstm, conv_stack, "),
+        ("mlp", SHAPE, {}, "network mlp: unknown; known are cnn1d, cnn2d, cnn_lstm, "),
         ("cnn1d", SHAPE, {"kernel": 0}, "network cnn1d: kernel: Input should be greater than"),
         ("cnn1d", SHAPE, {"width": 3}, "network cnn1d: width: "),
         ("cnn1d", (5, 8), {"filters": (4, 4, 4)}, "block 3 pools 2 frames but has 1"),

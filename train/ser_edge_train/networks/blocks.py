@@ -86,16 +86,46 @@ def recur(
 
 
 def pool_time(x: Any, pooling: str) -> Any:
-    """The mean, the maximum or both ("mean", "max", "mean+max") of (batch, frames, features)."""
+    """What ``pooling`` names of (batch, frames, features): see its Literal in parameters."""
     pooled = []
     if "mean" in pooling:
         pooled.append(layers.GlobalAveragePooling1D(name="mean")(x))
+    if "attention" in pooling:
+        pooled.append(_attend(x))
     if "max" in pooling:
         # A pooling window over all frames rather than GlobalMaxPooling1D: MAX_POOL_2D runs on
         # every delegate, REDUCE_MAX does not.
         x = layers.MaxPooling1D(x.shape[1], name="max")(x)
         pooled.append(layers.Flatten(name="max_flat")(x))
     return pooled[0] if len(pooled) == 1 else layers.Concatenate(name="pooled")(pooled)
+
+
+def _attend(x: Any) -> Any:
+    """The mean over frames, each weighted by a softmax over time of one linear score.
+
+    Self-attentive pooling (Lin et al. 2017, arXiv:1703.03130) with one head and one layer.
+    """
+    frames = x.shape[1]
+    # From zeros: the first steps see the plain mean.
+    score = layers.Conv1D(1, 1, use_bias=False, kernel_initializer="zeros", name="attention_score")
+    row = layers.Reshape((frames,), name="attention_row")(score(x))
+    weights = layers.Softmax(name="attention_weights")(row)
+    # Weights whose mean is 1, then a mean: AVERAGE_POOL_2D and MEAN run on every delegate, a
+    # sum or a product of matrices does not.
+    weights = layers.Rescaling(float(frames), name="attention_scale")(weights)
+    weights = layers.Reshape((frames, 1), name="attention_column")(weights)
+    weighted = layers.Multiply(name="attention_weighted")([x, weights])
+    return layers.GlobalAveragePooling1D(name="attention")(weighted)
+
+
+def named(tensor: Any, name: str) -> Any:
+    """The result of an operation that is no layer, under a name of its own.
+
+    Keras numbers such operations through the whole process: equal networks would be saved
+    as different files.
+    """
+    tensor._keras_history.operation.name = name
+    return tensor
 
 
 def join(x: Any, joined: Any) -> Any:

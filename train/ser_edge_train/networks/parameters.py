@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,11 +15,22 @@ Stride = Annotated[
     Field(strict=False),
 ]
 Pooling = Literal["mean", "max", "mean+max"]
+TimePooling = Pooling | Literal["attention", "attention+max"]
 Widths = Annotated[tuple[Width, ...], Field(strict=False, min_length=1, max_length=32)]
 
 
 class _Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def check_strides(channels: Sequence[int], strides: Sequence[Sequence[int]]) -> None:
+    """Makes sure that each block has its stride.
+
+    Raises:
+        ValueError: Another number of strides.
+    """
+    if len(strides) != len(channels):
+        raise ValueError(f"{len(channels)} channels but {len(strides)} strides; give one a block")
 
 
 class Cnn1d(_Parameters):
@@ -91,10 +103,39 @@ class DsCnn(_Parameters):
 
     @model_validator(mode="after")
     def _one_stride_a_block(self) -> DsCnn:
-        if len(self.strides) != len(self.channels):
-            raise ValueError(
-                f"{len(self.channels)} channels but {len(self.strides)} strides; give one a block"
-            )
+        check_strides(self.channels, self.strides)
+        return self
+
+
+class Cnn2d(_Parameters):
+    """Full convolutions over time and frequency, then pooling over time.
+
+    What is left of frequency is averaged, so that time alone is pooled. Without words it is
+    wide at its end, and keeps time longer than frequency.
+
+    Attributes:
+        channels: Width of each block (Conv2D, BatchNorm, ReLU).
+        strides: Step of each block over (time, frequency); as many as channels.
+        kernel: Frames, and bands, under each convolution.
+        spatial_dropout: Share of whole channels dropped in training, after each block.
+        pooling: What is taken over time: its mean, its mean weighted by attention, its
+            maximum, or its maximum beside one of them.
+        dropout: Share of the pooled values dropped in training.
+    """
+
+    name: Literal["cnn2d"] = "cnn2d"
+    channels: Widths = (24, 48, 80, 112, 136)
+    strides: Annotated[tuple[Stride, ...], Field(strict=False)] = (
+        (2, 2), (1, 2), (2, 1), (2, 2), (2, 2),
+    )  # fmt: skip
+    kernel: Annotated[int, Field(ge=1, le=15)] = 3
+    spatial_dropout: Rate = 0.0
+    pooling: TimePooling = "attention+max"
+    dropout: Rate = 0.3
+
+    @model_validator(mode="after")
+    def _one_stride_a_block(self) -> Cnn2d:
+        check_strides(self.channels, self.strides)
         return self
 
 
@@ -121,7 +162,8 @@ class ResCnn1d(_Parameters):
         stages: See :class:`Stage`; one after the other.
         spatial_dropout: Share of whole channels dropped in training, of what each residual
             convolution adds and of each stage's output.
-        pooling: What is taken from the last stage over time: its mean, its maximum, or both.
+        pooling: What is taken from the last stage over time: its mean, its mean weighted by
+            attention, its maximum, or its maximum beside one of them.
         dropout: Share of the pooled values dropped in training.
     """
 
@@ -130,7 +172,7 @@ class ResCnn1d(_Parameters):
         tuple[Stage, ...], Field(strict=False, min_length=1, max_length=16)
     ] = (Stage(channels=128), Stage(channels=128))  # fmt: skip
     spatial_dropout: Rate = 0.1
-    pooling: Pooling = "mean+max"
+    pooling: TimePooling = "mean+max"
     dropout: Rate = 0.3
 
 
@@ -187,8 +229,8 @@ class Rnn(_Parameters):
     Attributes:
         cell: "simple" (Elman's) or "lstm".
         units: Width of each layer.
-        pooling: What is taken of the last layer over time: its final state, or the mean, the
-            maximum or both of its states.
+        pooling: What is taken of the last layer over time: its final state, or of its states
+            the mean, the mean weighted by attention, the maximum, or it beside one of them.
         hidden: Width of a dense layer before the last; 0 leaves it out.
         dropout: Share of values dropped in training, between the layers and before the last.
     """
@@ -196,7 +238,7 @@ class Rnn(_Parameters):
     name: Literal["rnn"] = "rnn"
     cell: Literal["simple", "lstm"] = "simple"
     units: Widths = (64,)
-    pooling: Literal["last"] | Pooling = "last"
+    pooling: Literal["last"] | TimePooling = "last"
     hidden: Annotated[int, Field(ge=0, le=4096)] = 0
     dropout: Rate = 0.3
 
@@ -209,7 +251,8 @@ class LstmCnn(_Parameters):
         filters: Width of each block (Conv1D, BatchNorm, ReLU, MaxPool).
         kernel: Frames under each convolution.
         pool: Frames that each block's pooling makes one.
-        pooling: What is taken over the time that is left: its mean, its maximum, or both.
+        pooling: What is taken over the time that is left: its mean, its mean weighted by
+            attention, its maximum, or its maximum beside one of them.
         hidden: Width of a dense layer before the last; 0 leaves it out.
         dropout: Share of values dropped in training, after the LSTM and before the dense layers.
     """
@@ -219,7 +262,7 @@ class LstmCnn(_Parameters):
     filters: Widths = (64,)
     kernel: Kernel = 5
     pool: Annotated[int, Field(ge=1, le=16)] = 2
-    pooling: Pooling = "mean+max"
+    pooling: TimePooling = "mean+max"
     hidden: Annotated[int, Field(ge=0, le=4096)] = 64
     dropout: Rate = 0.3
 
@@ -273,9 +316,10 @@ class Tdnn(_Parameters):
         return 1 + sum((layer.kernel - 1) * layer.dilation for layer in self.layers)
 
 
-Parameters = Cnn1d | CnnLstm | ConvStack | DsCnn | LstmCnn | ResCnn1d | Rnn | Tdnn
+Parameters = Cnn1d | Cnn2d | CnnLstm | ConvStack | DsCnn | LstmCnn | ResCnn1d | Rnn | Tdnn
 NETWORKS: dict[str, type[Parameters]] = {
     "cnn1d": Cnn1d,
+    "cnn2d": Cnn2d,
     "cnn_lstm": CnnLstm,
     "conv_stack": ConvStack,
     "ds_cnn": DsCnn,

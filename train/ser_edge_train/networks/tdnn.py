@@ -7,7 +7,7 @@ from typing import Any
 from keras import layers, ops
 
 from ser_edge_train.networks import NetworkError
-from ser_edge_train.networks.blocks import check_sequence, join, normalise
+from ser_edge_train.networks.blocks import check_sequence, join, named, normalise
 from ser_edge_train.networks.parameters import Tdnn
 
 EMBEDDING = "embedding"
@@ -73,15 +73,8 @@ def _statistics(x: Any, prefix: str) -> Any:
     variance = layers.GlobalAveragePooling1D(name=f"{prefix}variance")(square)
     # v / sqrt(v + e), not sqrt(v): of SQRT only new interpreters have an int8 kernel, of RSQRT
     # tflite-runtime 2.14 too; and the slope of a root has no bound at 0.
-    above = _named(variance + SMALLEST_VARIANCE, f"{prefix}variance_above_zero")
-    inverse = _named(ops.rsqrt(above), f"{prefix}inverse_deviation")
+    above = named(variance + SMALLEST_VARIANCE, f"{prefix}variance_above_zero")
+    inverse = named(ops.rsqrt(above), f"{prefix}inverse_deviation")
     deviation = layers.Multiply(name=f"{prefix}deviation")([variance, inverse])
     flat = layers.Flatten(name=f"{prefix}mean_flat")(mean)
     return layers.Concatenate(name=f"{prefix}statistics")([flat, deviation])
-
-
-def _named(tensor: Any, name: str) -> Any:
-    # Operations that are no layers take no name: Keras numbers them through the whole process,
-    # and equal networks would be saved as different files.
-    tensor._keras_history.operation.name = name
-    return tensor

@@ -1,0 +1,125 @@
+"""The CNN over time and frequency, and pooling by attention."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from ser_edge_train.networks import NetworkError, build
+
+from .small_networks import SHAPE, kinds, small
+
+
+def features(count: int = 2, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, *SHAPE)).astype(np.float32)
+
+
+def inside(model, *names: str) -> list[np.ndarray]:
+    """What layers give, after the series that is pooled over time."""
+    outputs = [model.get_layer(name).output for name in names]
+    series = model.get_layer("attention_score").input
+    return keras.Model(model.input, [series, *outputs]).predict_on_batch(features())
+
+
+# --- its maps -------------------------------------------------------------------------------
+
+
+def test_its_blocks_are_a_convolution_a_normalisation_and_a_relu():
+    model = small("cnn2d", spatial_dropout=0.2)
+    block = ["Conv2D", "BatchNormalization", "ReLU", "SpatialDropout2D"]
+    assert kinds(model)[:10] == ["InputLayer", "Reshape", *block, *block]
+    # An operation that is no layer, under a name that does not count what else was built.
+    assert [op.name for op in model.operations if type(op).__name__ == "Mean"] == ["as_series"]
+    assert not any(getattr(layer, "use_bias", False) for layer in model.layers[:-1])
+    assert "SpatialDropout2D" not in kinds(small("cnn2d"))
+
+
+def test_its_strides_step_over_time_and_frequency():
+    model = small("cnn2d", (40, 16), channels=(4, 6, 8), strides=((2, 2), (1, 2), (3, 1)))
+    maps = [model.get_layer(f"relu{n}").output.shape[1:] for n in (1, 2, 3)]
+    assert maps == [(20, 8, 4), (20, 4, 6), (7, 4, 8)]
+
+
+def test_what_is_left_of_frequency_is_averaged():
+    series, last = inside(small("cnn2d"), "relu2")
+    assert last.shape == (2, 11, 2, 6)
+    np.testing.assert_allclose(series, last.mean(axis=2), rtol=1e-5)
+
+
+def test_the_one_that_a_recipe_gets_without_words_keeps_time_and_fits_300_kb():
+    model = build("cnn2d", (188, 64), 8)
+    frames, bands = model.get_layer("relu5").output.shape[1:3]
+    assert frames > 2 * bands
+    assert 200_000 < model.count_params() < 300_000
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fault"),
+    [
+        ({"strides": ((2, 2),)}, "2 channels but 1 strides; give one a block"),
+        ({"pooling": "median"}, "pooling.*Input should be"),
+        ({"kernel": 0}, "kernel: "),
+    ],
+)
+def test_what_it_cannot_be_is_said(parameters, fault):
+    with pytest.raises(NetworkError, match=fault):
+        small("cnn2d", **parameters)
+
+
+def test_it_needs_time():
+    with pytest.raises(NetworkError, match="network cnn2d: it needs features over time"):
+        small("cnn2d", (64,))
+
+
+# --- attention ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pooling", "width"),
+    [("mean", 6), ("max", 6), ("mean+max", 12), ("attention", 6), ("attention+max", 12)],
+)
+def test_it_pools_as_asked(pooling, width):
+    assert small("cnn2d", pooling=pooling).get_layer("logits").kernel.shape == (width, 3)
+
+
+def test_attention_begins_as_the_mean():
+    series, pooled = inside(small("cnn2d", pooling="attention"), "attention")
+    np.testing.assert_allclose(pooled, series.mean(axis=1), rtol=1e-5)
+
+
+def test_attention_weighs_frames_by_a_softmax_of_their_scores():
+    model = small("cnn2d", pooling="attention+max")
+    kernel = np.random.default_rng(3).normal(size=(6, 1)).astype(np.float32)
+    model.get_layer("attention_score").set_weights([kernel[None]])
+    series, pooled = inside(model, "pooled")
+    scores = np.exp(series @ kernel)
+    expected = (series * scores).sum(axis=1) / scores.sum(axis=1)
+    np.testing.assert_allclose(pooled[:, :6], expected, rtol=1e-4)
+    np.testing.assert_array_equal(pooled[:, 6:], series.max(axis=1))
+
+
+def test_attention_learns_which_frames_tell():
+    """One loud frame among noise says the class; its weight grows."""
+    rng = np.random.default_rng(5)
+    labels = np.arange(64) % 2
+    shown = 0.3 * rng.normal(size=(64, *SHAPE)).astype(np.float32)
+    shown[np.arange(64), rng.integers(4, 17, 64)] += np.where(labels[:, None], 4.0, -4.0)
+    keras.utils.set_random_seed(1)
+    model = build("cnn2d", SHAPE, 2, channels=(4, 6), strides=((1, 2), (1, 2)),
+                  pooling="attention", dropout=0.0)  # fmt: skip
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.03), loss, jit_compile=False)
+    for _ in range(30):
+        model.train_on_batch(shown, labels)
+    weights = keras.Model(model.input, model.get_layer("attention_weights").output)
+    told = weights.predict_on_batch(shown)
+    loud = np.abs(shown).mean(axis=2).argmax(axis=1)
+    near = np.abs(np.arange(SHAPE[0])[None] - loud[:, None]) <= 2
+    assert (told * near).sum(axis=1).mean() > 1.5 * 5 / SHAPE[0]
+
+
+@pytest.mark.parametrize("name", ["res_cnn1d", "lstm_cnn", "rnn"])
+def test_other_networks_over_time_can_attend_too(name):
+    model = small(name, pooling="attention+max")
+    assert {"Softmax", "MaxPooling1D"} <= set(kinds(model))

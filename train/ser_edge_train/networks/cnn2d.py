@@ -1,0 +1,34 @@
+"""A CNN over time and frequency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import layers, ops
+
+from ser_edge_train.networks.blocks import check_sequence, classify, named, normalise, pool_time
+from ser_edge_train.networks.parameters import Cnn2d
+
+
+def connect(features: Any, classes: int, parameters: Cnn2d, joined: Any = None) -> Any:
+    """Connects it. ReLU after each normalisation, so that the export folds both into the kernel."""
+    check_sequence("cnn2d", features)
+    x = layers.Reshape((*features.shape[1:], 1), name="as_image")(features)
+    blocks = zip(parameters.channels, parameters.strides, strict=True)
+    for index, (channels, stride) in enumerate(blocks, start=1):
+        x = layers.Conv2D(
+            channels,
+            parameters.kernel,
+            strides=stride,
+            padding="same",
+            use_bias=False,
+            name=f"conv{index}",
+        )(x)
+        x = normalise(x, f"norm{index}")
+        x = layers.ReLU(name=f"relu{index}")(x)
+        if parameters.spatial_dropout:
+            x = layers.SpatialDropout2D(parameters.spatial_dropout, name=f"drop{index}")(x)
+    # MEAN may change its range in int8, AVERAGE_POOL_2D may not: with it the range of the pooled
+    # values was forced on the convolution before, which then saturated.
+    x = named(ops.mean(x, axis=2), "as_series")
+    return classify(pool_time(x, parameters.pooling), classes, 0, parameters.dropout, joined)
