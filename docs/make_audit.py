@@ -181,7 +181,9 @@ def interpreters(
     data: Manifest | None,
 ) -> list[dict[str, Any]]:
     """Each file's answers to its run's test clips in three interpreters, a row a file and one."""
-    from tests.system.three_interpreters import REFERENCE, answers_of, compare, forgets
+    from tests.system.three_interpreters import (
+        REFERENCE, answers_of, compare, forgets, last_error,
+    )
 
     pythons = {REFERENCE: sys.executable, "tensorflow": sys.executable, "tflite-runtime": python}
     cache = work / "interpreters.json"
@@ -203,7 +205,7 @@ def interpreters(
                     try:
                         answers |= answers_of(model.flatbuffer, features, {name: one})
                     except SystemExit as fault:
-                        refused[name] = said(str(fault))
+                        refused[name] = last_error(str(fault))
                 found = compare(model.flatbuffer, answers)
                 known[sha256(path)] = {
                     "recipe": reference.inputs.recipe.name,
@@ -218,12 +220,6 @@ def interpreters(
                 write_text_atomically(cache, json.dumps(known, indent=1) + "\n")
     wanted = [sha256(model) for models in files.values() for model in models]
     return [known[digest] for digest in dict.fromkeys(wanted)]
-
-
-def said(output: str) -> str:
-    """What a child's traceback ends with: the error itself, one line."""
-    lines = [line.strip() for line in output.splitlines() if "Error: " in line]
-    return lines[-1] if lines else " ".join(output.split())[:300]
 
 
 def page(content: Mapping[str, Any]) -> str:

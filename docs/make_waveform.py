@@ -46,7 +46,7 @@ from ser_edge_runtime.model_file import ModelFile, default_model_path, read_mode
 from ser_edge_runtime.resampling import resample
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.recipes import load_recipe, recipe_names
-from tests.system.three_interpreters import answers_of
+from tests.system.three_interpreters import answers_of, last_error
 
 FOLDER = Path(__file__).with_name("waveform")
 LOG = FOLDER / "log.txt"
@@ -116,8 +116,7 @@ def examine(path: Path, manifest: Manifest, options: argparse.Namespace, log: Lo
         try:
             rows = answers_of(made.data, few_rows, {backend: python})[backend]
         except SystemExit as fault:
-            reasons = [line for line in str(fault).splitlines() if "Error: " in line]
-            log.say(f"  {backend}: does not load it ({reasons[-1] if reasons else fault})")
+            log.say(f"  {backend}: does not load it ({last_error(str(fault))})")
         else:
             log.compare(backend, rows[:-1], expected)
     with tempfile.TemporaryDirectory() as folder:

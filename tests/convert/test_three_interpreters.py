@@ -13,7 +13,14 @@ pytest.importorskip("keras", reason="needs the extra convert")
 from ser_edge_convert.child import Desk, Job, run_child
 from ser_edge_convert.graph import read_graph
 from tests.convert import networks
-from tests.system.three_interpreters import REFERENCE, VARIABLE, answers_of, compare, forgets
+from tests.system.three_interpreters import (
+    REFERENCE,
+    VARIABLE,
+    answers_of,
+    compare,
+    forgets,
+    last_error,
+)
 
 CLIPS = 60
 VARIANTS = ("int8", "int8-io")
@@ -54,6 +61,21 @@ def check(flatbuffer, features, backend, python):
     assert found.same > 0.9 * CLIPS, "near ties are to be the exception"
     assert all(forgets(rows) for rows in answers.values())
     assert len(np.unique(answers[backend].argmax(axis=1))) > 1, "one class for all shows nothing"
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("a Error: b\n  File x\nValueError: no such op\n\n", "ValueError: no such op"),
+        ("Traceback\n  x\nValueError: a b\nRegistration failed.\n", "ValueError: a b"),
+        ("  RuntimeError: two\n  Error: three ", "Error: three"),
+        ("killed,\n\tnobody  knows why", "killed, nobody knows why"),
+        ("x" * 400, "x" * 300),
+        ("", ""),
+    ],
+)
+def test_of_a_traceback_the_error_itself_is_told(output, expected):
+    assert last_error(output) == expected
 
 
 def test_the_graph_is_the_one_that_was_meant(flatbuffer):

@@ -77,6 +77,12 @@ def forgets(rows: Logits) -> bool:
     return bool(np.array_equal(rows[0], rows[-1]))
 
 
+def last_error(output: str) -> str:
+    """What a child's traceback ends with: the error itself, one line."""
+    lines = [line.strip() for line in output.splitlines() if "Error: " in line]
+    return lines[-1] if lines else " ".join(output.split())[:300]
+
+
 def features_of(classifier: Classifier, manifest: Manifest, clips: int) -> Logits:
     """Normalised features of clips spread evenly over the manifest's usable ones."""
     usable = manifest.usable

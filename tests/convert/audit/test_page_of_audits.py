@@ -197,13 +197,6 @@ def test_a_file_that_an_interpreter_refuses_is_named_and_the_others_go_on(conten
     assert "- dynamic of toy in tflite-runtime: ValueError: no such op" in lines
 
 
-def test_what_a_child_says_last():
-    assert make_audit.said("Traceback\n  x\nValueError: a b\nRegistration failed.\n") == (
-        "ValueError: a b"
-    )
-    assert make_audit.said("ended\n with  9") == "ended with 9"
-
-
 def test_the_page_has_a_row_a_variant_and_says_what_cannot_be_had(content):
     lines = make_audit.page(content).splitlines()
     rows = [line for line in lines if line.startswith(f"| {POOLED} | 48 | 4 |")]
