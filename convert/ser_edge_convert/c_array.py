@@ -129,7 +129,7 @@ def _write_front_end(page: _Page, spec: FrontEndSpec) -> None:
     page.number("centred", int(spec.centred))
     page.number("trim_db", float(spec.trim_db or 0))
     page.number("level", float(spec.level or 0))
-    page.number("offset_frames", round(spec.offset_seconds * spec.sample_rate / spec.hop_length))
+    page.number("offset_frames", spec.skipped_frames)
     page.number("clip_frames", spec.clip_frames or 0)
     page.number("cut", ("centre", "start").index(spec.cut))
     page.number("layout", ("sequence", "flat", "mean").index(spec.layout))

@@ -142,7 +142,7 @@ class _FrontEndGraph:
             length = to.subtract(length, spec.fft_length)
         hops = to.unary("FLOOR", to.divide(length, float(spec.hop_length)))
         count = to.add(hops, 1.0)
-        skipped = round(spec.offset_seconds * spec.sample_rate / spec.hop_length)
+        skipped = spec.skipped_frames
         numbers = to.constant(np.arange(self.count, dtype=np.float32)[:, np.newaxis])
         within = to.multiply(to.less(numbers, count), to.less(skipped - 0.5, numbers))
         energy = to.multiply(self.energy, within)
