@@ -26,6 +26,9 @@ FORMAT_VERSION = 1
 DTYPES = ("float32", "int8", "uint8", "int16")
 # An utterance of an hour has a tenth of this; more would only exhaust a device.
 LARGEST_INPUT = 1 << 24
+# Tables in tables in lists: what a reader that goes down into each may have to hold.
+_DEEPEST = 32
+_LONGEST_NAME = 200
 
 
 @record()
@@ -184,7 +187,19 @@ def _parse_json(text: bytes, path: str) -> dict[str, Any]:
         raise MetadataInvalid(path, f"metadata: not strict JSON ({fault})") from None
     if not isinstance(values, dict):
         raise MetadataInvalid(path, "metadata: a table is expected")
+    if _depth(values) > _DEEPEST:
+        raise MetadataInvalid(path, f"metadata: nested over {_DEEPEST} deep")
     return values
+
+
+def _depth(value: Any) -> int:
+    """Levels of tables and lists, counted no further than they are allowed."""
+    level, depth = [value], 0
+    while level and depth <= _DEEPEST:
+        inner = [v for each in level for v in (each.values() if isinstance(each, dict) else each)]
+        level = [v for v in inner if isinstance(v, dict | list)]
+        depth += 1
+    return depth
 
 
 def _require_names(values: dict[str, Any], names: set[str], where: str) -> None:
@@ -266,7 +281,7 @@ def _require_plain(value: Any, name: str) -> None:
     elif isinstance(value, dict):
         for key, inner in value.items():
             _line(key, name)
-            _require_plain(inner, f"{name}.{key}")
+            _require_plain(inner, f"{name}.{key}"[:_LONGEST_NAME])
     elif isinstance(value, list):
         for inner in value:
             _require_plain(inner, name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -241,6 +243,38 @@ def test_a_zip_in_front_of_the_real_one_is_refused():
 def test_hostile_json_is_refused(text):
     members = {**CONTENTS, "ser_edge.json": text}
     refused(MODEL.flatbuffer + stored_zip.build(members, ZIP_START), MetadataInvalid)
+
+
+def with_text(name, text):
+    """The file with one field of its metadata written as ``text``, faultless otherwise."""
+    values = {**json.loads(CONTENTS["ser_edge.json"]), name: "@"}
+    members = {**CONTENTS, "ser_edge.json": json.dumps(values).encode().replace(b'"@"', text)}
+    return MODEL.flatbuffer + stored_zip.build(members, ZIP_START)
+
+
+@pytest.mark.parametrize("name", sorted(json.loads(CONTENTS["ser_edge.json"])))
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_fields_nested_deeply_are_refused(name, opening, closing):
+    # Just below and above what a parser of JSON takes, which is another depth in each Python.
+    for depth in (32, 100, *range(970, 1000, 5), 5000, 50_000):
+        refused(with_text(name, opening * depth + b"1" + closing * depth), MetadataInvalid)
+
+
+def test_tables_in_tables_are_read_as_deep_as_the_format_has_them():
+    text = b'{"a":' * 31 + b"[]" + b"}" * 31
+    refused(with_text("scores", b'{"a":' + text + b"}"), MetadataInvalid)
+    scores = parse_model_file(with_text("scores", text[5:-1]), "m.tflite").metadata.scores
+    assert json.dumps(scores).count("{") == 30
+
+
+def test_tables_in_tables_with_long_names_take_little_memory():
+    data = with_text("provenance", (b'{"' + b"k" * 60_000 + b'":') * 30 + b"1" + b"}" * 30)
+    tracemalloc.start()
+    try:
+        parse_model_file(data, "m.tflite")
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(data)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.skipif(
