@@ -87,7 +87,7 @@ def read_record(data: bytes | None, number: int) -> State | None:
             for name in ("current", "previous")
         }
         found = State(**{**values, **slots})
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return found if found.number == number and len(values) == len(fields(State)) else None
 

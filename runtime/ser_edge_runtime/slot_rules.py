@@ -95,10 +95,10 @@ def _check_features(front_end: Any, name: str) -> None:
     features = front_end.get("features") if isinstance(front_end, dict) else None
     for feature in features if isinstance(features, list) else []:
         kind = feature.get("kind") if isinstance(feature, dict) else None
-        if kind not in FEATURES:
+        if isinstance(kind, str) and kind not in FEATURES:
             raise ModelRefused(
                 name,
-                f"its front end computes {str(kind)[:40]!r}, which the runtime here cannot",
+                f"its front end computes {kind[:40]!r}, which the runtime here cannot",
                 "update there with: pip install -U ser-edge",
             )
 

@@ -97,10 +97,10 @@ class Slots:
             return Settings()
         try:
             values = json.loads(data)
-            targets, signed = tuple(map(str, values["targets"])), values["signed"]
-            if not targets or type(signed) is not bool:
+            targets, signed = values["targets"], values["signed"]
+            if type(targets) is not list or not targets or type(signed) is not bool:
                 raise ValueError
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise SlotsFault(
                 self._name, f"{SETTINGS} is damaged", "write it with: ser-edge slots setup"
             ) from None
@@ -109,7 +109,7 @@ class Slots:
             raise SlotsFault(
                 self._name, f"{SIGNERS} is gone", "write it with: ser-edge slots setup"
             )
-        return Settings(targets, signers)
+        return Settings(tuple(map(str, targets)), signers)
 
     def set_up(self, settings: Settings) -> None:
         """Writes what the device is; the models stay."""

@@ -81,7 +81,11 @@ def test_one_whose_front_end_the_runtime_lacks_is_not():
         admit(with_metadata(change), "m", ("cpu",))
 
 
-@pytest.mark.parametrize("features", [3, {}, []])
+@pytest.mark.parametrize(
+    "features",
+    [3, {}, [], [3], [None], [{}], [{"kind": []}], [{"kind": {}}], [{"kind": 7}]],
+    ids=str,
+)
 def test_metadata_that_are_broken_are_said_to_be(features):
     def change(values):
         values["front_end"]["features"] = features

@@ -267,7 +267,8 @@ def test_records_are_read_as_they_are_written(slots):
     assert read_record(write_record(state), 2) is None
     values = json.loads(write_record(state))
     assert read_record(json.dumps({**values, "failed": "x"}).encode(), 1) is None
-    assert read_record(b"[1]", 1) is None
+    for text in (b"", b"[1]", b"null", b"\xff", b"[" * 100_000, b'{"checksum": "x"}'):
+        assert read_record(text, 1) is None
     assert read_record(None, 1) is None
 
 
@@ -281,7 +282,18 @@ def test_other_files_are_no_records(name):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"targets": [], "signed": false}', '{"targets": ["cpu"], "signed": 0}'],
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        "null",
+        '{"targets": ["cpu"]}',
+        '{"targets": [], "signed": false}',
+        '{"targets": "cpu", "signed": false}',
+        '{"targets": ["cpu"], "signed": 0}',
+    ],
+    ids=lambda text: text[:20],
 )
 def test_damaged_settings_refuse_every_model(slots, folder, text):
     folder.mkdir()
