@@ -74,7 +74,7 @@ class PcmPipe:
             data = data[whole:] + fresh
 
     def _read_header(self) -> None:
-        head = self._rest
+        head = bytearray(self._rest)
         while True:
             chunk = self._stream.read(8)
             if len(chunk) < 8:

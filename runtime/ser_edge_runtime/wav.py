@@ -21,6 +21,7 @@ _ALL_ONES = 0xFFFFFFFF
 _PIPE_LENGTH = 0x7FFF0000
 _MOST_CHANNELS = 1024
 _LONGEST_FORMAT = 4096
+_MOST_CHUNKS = 100_000
 
 
 class WavError(Exception):
@@ -81,7 +82,9 @@ def read_header(stream: BinaryIO, size: int, *, pipe: bool) -> WavHeader:
     riff_end = 8 + int.from_bytes(stream.read(12)[4:8], "little")
     found: tuple[int, int, int, int, int] | None = None
     position = 12
-    while position + 8 <= size:
+    for _ in range(_MOST_CHUNKS):
+        if position + 8 > size:
+            break
         stream.seek(position)
         name, length = unpack("<4sI", stream.read(8))
         position += 8
@@ -96,6 +99,8 @@ def read_header(stream: BinaryIO, size: int, *, pipe: bool) -> WavHeader:
             return WavHeader(*found, position, declared, present)
         # Chunks are padded to an even length.
         position += length + (length & 1)
+    else:
+        raise WavError(f"is a WAV of over {_MOST_CHUNKS} chunks")
     if found is None:
         raise WavError("is a WAV without a format chunk")
     raise WavError("is a WAV without a data chunk")

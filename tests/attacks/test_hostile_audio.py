@@ -297,6 +297,11 @@ def test_ten_thousand_chunks(tmp_path):
     assert len(decode_wav(samples, "-")[0]) == 4000
 
 
+def test_a_million_chunks_are_not_walked(tmp_path):
+    data = pcm16(NOISE, before=chunk(b"junk", b"") * 1_000_000)
+    assert "over 100000 chunks" in refused(tmp_path, data, NotAudio)
+
+
 # The file system
 
 

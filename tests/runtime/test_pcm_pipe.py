@@ -80,8 +80,10 @@ def test_short_pipes_and_broken_last_samples(count):
         (wav(bytes(64), channels=0, frame_bytes=2), NotAudio, "0 channels"),
         (wav(bytes(64), before=chunk(b"JUNK", bytes(8), 2**31)), NotAudio, "first MiB"),
         (b"RIFF\0\0\0\0WAVE" + chunk(b"data", bytes(64)), NotAudio, "before their format"),
+        (wav(bytes(64), before=chunk(b"JUNK", b"") * 120_000), NotAudio, "over 100000 chunks"),
+        (wav(bytes(64), before=chunk(b"JUNK", b"") * 140_000), NotAudio, "first MiB"),
     ],
-    ids=["cut", "coded", "rate", "channels", "junk", "no format"],
+    ids=["cut", "coded", "rate", "channels", "junk", "no format", "chunks", "more chunks"],
 )
 def test_wavs_that_hold_no_plain_samples_are_refused(data, fault, words):
     with pytest.raises(fault, match=f"^-: .*{words}"):
