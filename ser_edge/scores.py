@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 ALL = "all"
 PARTS = ("test", "validation")
+_LARGEST = 1e15
 
 
 class ScoreRow(NamedTuple):
@@ -161,7 +162,8 @@ def _interval(value: object) -> tuple[float, float] | None:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float)
+    # An integer of JSON may be larger than any float.
+    return isinstance(value, int | float) and type(value) is not bool and abs(value) < _LARGEST
 
 
 def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

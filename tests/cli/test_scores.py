@@ -107,6 +107,10 @@ def test_the_protocol_in_words_leaks_first():
         {"parts": {"test": {"overall": [], "corpora": 1}}},
         {"parts": {"test": {"overall": {"uar": "0.9"}}}},
         {"parts": {"test": {"overall": group(0.5) | {"clips": True}}}},
+        {"parts": {"test": {"overall": group(0.5) | {"clips": 10**400}}}},
+        {"parts": {"test": {"overall": group(0.5) | {"uar": -(10**400)}}}},
+        {"parts": {"test": {"overall": group(0.5) | {"speakers": float("inf")}}}},
+        {"conversion": SCORES["conversion"] | {"clips": 10**400}},
         {"conversion": {"clips": 1, "speakers": 1, "before": {"uar": 1}, "after": None}},
     ],
 )
@@ -116,7 +120,7 @@ def test_what_anybody_may_have_written_is_no_fault(scores):
     assert protocol_words(scores) == ""
 
 
-@pytest.mark.parametrize("interval", [0.5, [0.5], ["a", "b"], {"low": 0.5}])
+@pytest.mark.parametrize("interval", [0.5, [0.5], ["a", "b"], {"low": 0.5}, [0.1, 10**400]])
 def test_an_odd_interval_is_left_out(interval):
     (row,) = part_rows("test", {"overall": group(0.5) | {"uar_interval": interval}})
     assert row.interval is None
