@@ -92,23 +92,16 @@ def fit(
         FitError: No training utterance, or the loss is no longer a number.
         CheckpointError: The checkpoint is damaged or of another recipe.
     """
-    if not len(train):
-        raise FitError(f"{recipe.name}: no training utterance; see labels, corpora and protocol")
-    keras.utils.set_random_seed(recipe.seed)
-    _make_deterministic()
+    _begin(recipe, train)
+    parts = (train, validation)
     chief = replicas is None or replicas.chief
     if replicas is not None:
-        parts = (train, validation)
         normaliser, resume = begin_together(replicas, recipe, parts, normaliser, run, resume)
     branch = branch_of(recipe, normaliser)
     with _scope(replicas):
         model = _build(recipe, branch)
     state = FitState(recipe, model, run, len(validation) > 0, writes=chief)
-    if resume and run.checkpoint.is_file():
-        state.restore()
-    if not state.finished:
-        tell = progress or Silence()
-        _run_epochs(recipe, train, validation, normaliser, state, tell, replicas)
+    _go_through(state, parts, normaliser, resume, progress, replicas)
     if not chief:
         return Fitted(model.count_params(), len(state.history), state.best.epoch)
     write_history(run, state.history)
@@ -147,6 +140,9 @@ def fine_tune(
         resume: Goes on from the checkpoint, if one is there.
         progress: Told of steps and epochs.
 
+    Returns:
+        How it ended.
+
     Raises:
         NetworkFileError: ``start`` is missing or no Keras model.
         FitError: No training utterance, or the loss is no longer a number.
@@ -154,18 +150,11 @@ def fine_tune(
     """
     from ser_edge_train.networks.fake_quantisation import give_back, quantised_copy
 
-    if not len(train):
-        raise FitError(f"{recipe.name}: no training utterance; see labels, corpora and protocol")
-    keras.utils.set_random_seed(recipe.seed)
-    _make_deterministic()
+    _begin(recipe, train)
     plain = load_network(start)
     rounded = quantised_copy(plain)
     state = FitState(recipe, rounded, run, len(validation) > 0)
-    if resume and run.checkpoint.is_file():
-        state.restore()
-    if not state.finished:
-        tell = progress or Silence()
-        _run_epochs(recipe, train, validation, normaliser, state, tell, None)
+    _go_through(state, (train, validation), normaliser, resume, progress)
     write_history(run, state.history)
     rounded.set_weights(state.best.weights)
     give_back(rounded, plain)
@@ -200,6 +189,29 @@ def predict(
     ]
     empty = np.zeros((0, model.output_shape[-1]), np.float32)
     return np.concatenate([empty, *logits]).astype(np.float32)
+
+
+def _begin(recipe: Recipe, train: Part) -> None:
+    """Sees that there is something to fit on, and makes all that follows the same each time."""
+    if not len(train):
+        raise FitError(f"{recipe.name}: no training utterance; see labels, corpora and protocol")
+    keras.utils.set_random_seed(recipe.seed)
+    _make_deterministic()
+
+
+def _go_through(
+    state: FitState,
+    parts: tuple[Part, Part],
+    normaliser: Normaliser,
+    resume: bool,
+    progress: Progress | None,
+    replicas: Replicas | None = None,
+) -> None:
+    """Runs the epochs that are left: all of them, or those that a checkpoint leaves."""
+    if resume and state.run.checkpoint.is_file():
+        state.restore()
+    if not state.finished:
+        _run_epochs(state.recipe, *parts, normaliser, state, progress or Silence(), replicas)
 
 
 def _build(recipe: Recipe, branch: SpeakerBranch | None) -> Any:
