@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,18 +103,17 @@ def teach(
     groups = _groups([clip.speaker_key for clip in train.clips], plan.recipe.partition_seed)
     taught = {key for group in groups for key in group}
     left_out = tuple(sorted({c.corpus for c in train.clips if c.speaker_key not in taught}))
-    if not groups:
+    if not taught:
         raise NothingToTeach(
             f"{plan.recipe.name}: no corpus has {GROUPS} training speakers, so none can be scored "
             "by a head that never heard them; take more recordings"
         )
     total = len(STRENGTHS) + len(groups)
     tried: dict[float, dict[str, float]] = {}
-    heads = {}
     for number, strength in enumerate(STRENGTHS):
         tell.step("fitting heads", number, total)
-        heads[strength] = fit_head(train.values, train.labels, train.allowed, strength)
-        tried[strength] = _uar(validation, _probabilities(heads[strength], validation))
+        head = fit_head(train.values, train.labels, train.allowed, strength)
+        tried[strength] = _uar(validation, _probabilities(head, validation))
     chosen = max(STRENGTHS, key=lambda strength: np.mean(list(tried[strength].values())))
     probabilities = np.zeros(train.allowed.shape)
     speakers = [clip.speaker_key for clip in train.clips]
@@ -193,11 +192,11 @@ def _standardised(values: Values) -> Values:
     return np.asarray((values - values.mean(axis=0)) / spread)
 
 
-def _members(keys: Sequence[Key]) -> Iterator[list[int]]:
+def _members(keys: Sequence[Key]) -> Iterable[list[int]]:
     found: dict[Key, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         found[key].append(index)
-    yield from found.values()
+    return found.values()
 
 
 def _groups(keys: Sequence[Key], seed: int) -> list[set[Key]]:
@@ -212,9 +211,9 @@ def _groups(keys: Sequence[Key], seed: int) -> list[set[Key]]:
         ordered = sorted(
             speakers, key=lambda key: hashlib.sha256("\0".join([str(seed), *key]).encode()).digest()
         )
-        for place, key in enumerate(ordered):
-            groups[place % GROUPS].add(key)
-    return [group for group in groups if group]
+        for place, group in enumerate(groups):
+            group.update(ordered[place::GROUPS])
+    return groups
 
 
 def _probabilities(head: Values, of: _Heard) -> Values:
