@@ -72,6 +72,29 @@ def test_it_needs_time():
         small("cnn2d", (64,))
 
 
+def test_a_series_goes_on_over_time_with_the_bands_side_by_side():
+    stages = ({"channels": 5, "kernel": 3, "blocks": 2}, {"channels": 7, "stride": 1, "blocks": 0})
+    model = small("cnn2d", merge=9, series=stages, spatial_dropout=0.1)
+    last, beside = model.get_layer("relu2"), model.get_layer("bands_beside")
+    assert last.output.shape[1:] == (11, 2, 6)
+    assert beside.output.shape[1:] == (11, 12)
+    assert model.get_layer("merge_conv").kernel.shape == (1, 12, 9)
+    shapes = [model.get_layer(f"stage{n}_relu").output.shape[1:] for n in (1, 2)]
+    assert shapes == [(6, 5), (6, 7)]
+    assert kinds(model).count("Add") == 2
+    assert model.get_layer("logits").kernel.shape == (14, 3)
+    dropped = [layer.rate for layer in model.layers if "SpatialDropout" in type(layer).__name__]
+    assert dropped == [0.1] * 6
+
+
+def test_a_series_sees_each_band_of_a_frame():
+    model = small("cnn2d", series=({"channels": 5},), pooling="max")
+    before = model.get_layer("relu2").output
+    wanted = [before, model.get_layer("bands_beside").output]
+    maps, beside = keras.Model(model.input, wanted).predict_on_batch(features())
+    np.testing.assert_array_equal(beside.reshape(maps.shape), maps)
+
+
 # --- attention ------------------------------------------------------------------------------
 
 

@@ -107,38 +107,6 @@ class DsCnn(_Parameters):
         return self
 
 
-class Cnn2d(_Parameters):
-    """Full convolutions over time and frequency, then pooling over time.
-
-    What is left of frequency is averaged, so that time alone is pooled. Without words it is
-    wide at its end, and keeps time longer than frequency.
-
-    Attributes:
-        channels: Width of each block (Conv2D, BatchNorm, ReLU).
-        strides: Step of each block over (time, frequency); as many as channels.
-        kernel: Frames, and bands, under each convolution.
-        spatial_dropout: Share of whole channels dropped in training, after each block.
-        pooling: What is taken over time: its mean, its mean weighted by attention, its
-            maximum, or its maximum beside one of them.
-        dropout: Share of the pooled values dropped in training.
-    """
-
-    name: Literal["cnn2d"] = "cnn2d"
-    channels: Widths = (24, 48, 80, 112, 136)
-    strides: Annotated[tuple[Stride, ...], Field(strict=False)] = (
-        (2, 2), (1, 2), (2, 1), (2, 2), (2, 2),
-    )  # fmt: skip
-    kernel: Annotated[int, Field(ge=1, le=15)] = 3
-    spatial_dropout: Rate = 0.0
-    pooling: TimePooling = "attention+max"
-    dropout: Rate = 0.3
-
-    @model_validator(mode="after")
-    def _one_stride_a_block(self) -> Cnn2d:
-        check_strides(self.channels, self.strides)
-        return self
-
-
 class Stage(_Parameters):
     """A run of equally wide convolutions in a residual network.
 
@@ -153,6 +121,43 @@ class Stage(_Parameters):
     kernel: Kernel = 5
     stride: Annotated[int, Field(ge=1, le=8)] = 2
     blocks: Annotated[int, Field(ge=0, le=16)] = 1
+
+
+class Cnn2d(_Parameters):
+    """Full convolutions over time and frequency, perhaps others over time alone, then pooling.
+
+    What is left of frequency is averaged, or becomes the channels of what goes on over time.
+    Without words it is wide at its end, and keeps time longer than frequency.
+
+    Attributes:
+        channels: Width of each block (Conv2D, BatchNorm, ReLU).
+        strides: Step of each block over (time, frequency); as many as channels.
+        kernel: Frames, and bands, under each convolution.
+        spatial_dropout: Share of whole channels dropped in training, after each block, and
+            within ``series`` as in :class:`ResCnn1d`.
+        merge: With ``series``, the width that the channels of all bands are brought to first.
+        series: Residual convolutions over time alone after the blocks; see :class:`Stage`.
+        pooling: What is taken over time: its mean, its mean weighted by attention, its
+            maximum, or its maximum beside one of them.
+        dropout: Share of the pooled values dropped in training.
+    """
+
+    name: Literal["cnn2d"] = "cnn2d"
+    channels: Widths = (24, 48, 80, 112, 136)
+    strides: Annotated[tuple[Stride, ...], Field(strict=False)] = (
+        (2, 2), (1, 2), (2, 1), (2, 2), (2, 2),
+    )  # fmt: skip
+    kernel: Annotated[int, Field(ge=1, le=15)] = 3
+    spatial_dropout: Rate = 0.0
+    merge: Width = 128
+    series: Annotated[tuple[Stage, ...], Field(strict=False, max_length=16)] = ()
+    pooling: TimePooling = "attention+max"
+    dropout: Rate = 0.3
+
+    @model_validator(mode="after")
+    def _one_stride_a_block(self) -> Cnn2d:
+        check_strides(self.channels, self.strides)
+        return self
 
 
 class ResCnn1d(_Parameters):
