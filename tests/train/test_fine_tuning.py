@@ -143,10 +143,20 @@ def test_another_network_is_refused(source):
         starting_run(plan_of(recipe.model_copy(update={"fine_tuning": asked})))
 
 
-def test_other_labels_are_refused(source):
+@pytest.mark.parametrize(
+    ("field", "value", "what"),
+    [
+        ("labels", ["angry", "calm", "sad"], "labels"),
+        ("network", {"name": "cnn1d", "filters": [8], "dropout": 0.3}, "network"),
+        ("network", {"name": "rnn"}, "network"),
+        ("front_end", {"clip_seconds": 0.3, "features": [{"kind": "log_mel", "bands": 8}]},
+         "front end"),
+    ],
+)  # fmt: skip
+def test_a_recipe_that_the_network_does_not_fit_is_refused(source, field, value, what):
     recipe = fine_tuning_recipe(source)
-    other = recipe.model_copy(update={"labels": ("angry", "calm", "sad")})
-    with pytest.raises(FineTuningError, match="differs in its labels"):
+    other = recipe.model_copy(update={field: getattr(toy_recipe(**{field: value}), field)})
+    with pytest.raises(FineTuningError, match=f"differs in its {what};"):
         starting_run(plan_of(other))
 
 

@@ -314,9 +314,18 @@ def test_an_emotion_run_is_no_speaker_embedding(joined, manifest):
     assert "is no speaker embedding" in refusal(manifest, joined.run.path)
 
 
-def test_another_front_end_is_refused_with_the_field(speakers, manifest):
-    message = refusal(manifest, speakers.run.path, front_end__hop_length=200)
-    assert "its front end is another (hop_length differs)" in message
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("hop_length", 200),
+        ("clip_seconds", 0.21),
+        ("cut", "start"),
+        ("features", [{"kind": "log_mel", "bands": 9}]),
+    ],
+)
+def test_another_front_end_is_refused_with_the_field(field, value, speakers, manifest):
+    message = refusal(manifest, speakers.run.path, **{f"front_end__{field}": value})
+    assert f"its front end is another ({field} differs)" in message
 
 
 def test_a_run_that_is_missing_or_not_finished_is_refused(speakers, manifest, tmp_path):
