@@ -31,6 +31,7 @@ COMMANDS = {
     "flash": "Put a model on a device, so that it can be taken back.",
     "rollback": "Take a device back to the model that it had before.",
     "status": "Show which model a device has, and its self-test.",
+    "bundle": "Put all that a device without network needs into one folder.",
     "slots": "Keep a device's models: current, previous, incoming.",
     "lint": "Show which operators of a model a target can run.",
     "audit": "Prove what conversion cost, on speakers never heard before.",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -126,10 +128,10 @@ def _checks(
     from ser_edge_runtime import __version__
 
     yield Check("ser-edge", OK, f"{__version__}, Python {platform.python_version()}")
-    yield check_platform(
-        platform.system(), platform.machine(), 8 * struct.calcsize("P"), sys.byteorder
-    )
-    yield _numpy()
+    bits = 8 * struct.calcsize("P")
+    architecture = _debian_architecture() if bits == 32 else ""
+    yield check_platform(platform.system(), platform.machine(), bits, sys.byteorder, architecture)
+    yield _numpy(bits)
     yield _soundfile()
     yield from _interpreters(interpreter)
     yield from _model(model, threads, interpreter, delegate)
@@ -144,27 +146,58 @@ def _checks(
         )
 
 
-def check_platform(system: str, machine: str, bits: int, byte_order: str) -> Check:
-    """What is known of a kind of machine; 32-bit systems have no wheels of numpy."""
+def check_platform(
+    system: str, machine: str, bits: int, byte_order: str, architecture: str = ""
+) -> Check:
+    """What is known of a kind of machine; 32-bit systems have no wheels of numpy.
+
+    Args:
+        system: As "Linux".
+        machine: What the kernel calls it, which is not what the system is: 32-bit Raspberry Pi
+            OS boots a 64-bit kernel.
+        bits: Of Python.
+        byte_order: "little" or "big".
+        architecture: Debian's name for the system, if it is known.
+    """
     what = f"{system} on {machine}, Python of {bits} bits"
     if byte_order != "little":
         return Check("platform", FAILED, f"{what}: model files need a little-endian machine")
     if bits == 64:
         return Check("platform", OK, what)
-    kernel = " on a 64-bit kernel" if machine in _SIXTY_FOUR_BITS else ""
+    named = f" ({architecture})" if architecture else ""
+    kernel = ""
+    if machine in _SIXTY_FOUR_BITS:
+        kernel = f" on a 64-bit kernel, so that it calls itself {machine} and is none"
+    arm = machine.lower().startswith(("arm", "aarch64")) or architecture == "armhf"
+    way = "install python3-numpy of the distribution"
+    if arm:
+        way += (
+            ", or better, on another machine: ser-edge bundle MODEL --platform armhf, which makes "
+            "a folder to install from, or with --deb a package for apt (docs/bundle.md)"
+        )
     return Check(
         "platform",
         NOTE,
-        f"{what}: a 32-bit system{kernel}; pip has no numpy for it: install python3-numpy and "
-        "libsndfile1 of the distribution, and tflite-runtime for Python 3.11",
+        f"{what}: a 32-bit system{named}{kernel}; PyPI has no numpy for it, so pip cannot install "
+        f"ser-edge: {way}",
     )
 
 
-def _numpy() -> Check:
+def _debian_architecture() -> str:
+    """What Debian calls this system; empty where there is no dpkg."""
+    program = shutil.which("dpkg")
+    if program is None:
+        return ""
+    words = [program, "--print-architecture"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _numpy(bits: int) -> Check:
     try:
         import numpy
     except ImportError as fault:
-        return Check("numpy", FAILED, f"{fault}; run: pip install numpy")
+        way = "pip install numpy" if bits == 64 else "apt install python3-numpy"
+        return Check("numpy", FAILED, f"{fault}; run: {way}")
     return Check("numpy", OK, numpy.__version__)
 
 
