@@ -7,6 +7,7 @@
 # Needs Debian 12 with qemu-user-static, a kernel of 6.7 or later (emulation is registered in a
 # namespace of the script's own), root, and in $PYTHON an environment with ser-edge and pip.
 # In each case the programs of the emulated system run alone, its shell and dpkg among them.
+# shellcheck disable=SC2016 # what is quoted is expanded in that system
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 place=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -19,7 +20,13 @@ unset PYTHONPATH PYTHONHOME
 cd "$place"
 
 say() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
-ser_edge() { "$python" -m ser_edge "$@"; }
+# Of the commit and not of the working tree: that is what bundles are made of.
+source=$place/made/source
+ser_edge() { PYTHONPATH=$source:$source/runtime:$source/train:$source/convert "$python" -m ser_edge "$@"; }
+archive() {
+    mkdir "$1"
+    git -C "$repository" archive HEAD ser_edge runtime train convert pyproject.toml README.md LICENSE | tar -x -C "$1"
+}
 
 # Namespaces without network, and ARM programs run through qemu in them and nowhere else.
 unshare --user --mount --net sleep infinity &
@@ -111,20 +118,23 @@ fresh() {
 
 # Names of all files but those that dpkg and ld.so keep for themselves.
 listing() { on "$1/root" "find / -xdev \\( -path /proc -o -path /dev -o -path /media -o -path /tmp -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \\) -prune -o -print | grep -v __pycache__ | sort"; }
+compare() {
+    if diff made/before made/after; then echo "the same $(wc -l < made/after) files as before"; fi
+}
 
 say "ser-edge $(git -C "$repository" rev-parse --short HEAD), $(qemu-aarch64-static --version | head -1)"
 for case in "$@"; do system "${case%-*}"; done
 rm -rf made
 mkdir made
+archive made/source
 cp "$repository/runtime/ser_edge_runtime/models/default.tflite" made/default.tflite
 for number in 1 2 3 4; do ser_edge release made/default.tflite --number $number --out made/model-$number.tflite; done
 ssh-keygen -q -t ed25519 -N '' -C maker -f made/key
 # A later version of ser-edge, for the upgrade.
-mkdir made/source
-git -C "$repository" archive HEAD ser_edge runtime train convert pyproject.toml README.md LICENSE | tar -x -C made/source
-sed -i 's/^version = .*/version = "0.1.1"/' made/source/pyproject.toml
-sed -i 's/^__version__ = .*/__version__ = "0.1.1"/' made/source/runtime/ser_edge_runtime/__init__.py
-"$python" -m pip wheel -q --no-deps --wheel-dir made made/source
+archive made/later
+sed -i 's/^version = .*/version = "0.1.1"/' made/later/pyproject.toml
+sed -i 's/^__version__ = .*/__version__ = "0.1.1"/' made/later/runtime/ser_edge_runtime/__init__.py
+"$python" -m pip wheel -q --no-deps --wheel-dir made made/later
 later=$(echo made/ser_edge-0.1.1-*.whl)
 say "x86, for comparison"
 ser_edge classify --model made/model-1.tflite "$repository/examples/clips/$clip" | sed "s|$repository/||"
@@ -142,17 +152,17 @@ for case in "$@"; do
             cp -r made/bundle made/damaged
             printf x >> "$(echo made/damaged/wheels/numpy*)"
             say "$case: on the device"
-            fresh $case $arch made/bundle made/bundle-2 made/damaged made/for-armhf
-            show $case 'sh /media/stick/damaged/install.sh'
-            show $case 'sh /media/stick/for-armhf/install.sh'
-            show $case 'ls /opt /var/lib/ser-edge'
-            show $case 'cd /media/stick && sh bundle/install.sh'
-            show $case "/opt/ser-edge/bin/ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
+            fresh "$case" "$arch" made/bundle made/bundle-2 made/damaged made/for-armhf
+            show "$case" 'sh /media/stick/damaged/install.sh'
+            show "$case" 'sh /media/stick/for-armhf/install.sh'
+            show "$case" 'ls -d /opt/* /var/lib/ser-edge'
+            show "$case" 'cd /media/stick && sh bundle/install.sh'
+            show "$case" "/opt/ser-edge/bin/ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
             say "$case: upgrade, and back"
-            show $case 'sh /media/stick/bundle-2/install.sh'
-            show $case "/opt/ser-edge/bin/ser-edge --version; /opt/ser-edge/bin/ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
-            show $case 'sh /media/stick/bundle/install.sh'
-            show $case '/opt/ser-edge/bin/ser-edge --version; ls /opt/ser-edge; /opt/ser-edge/bin/ser-edge status /var/lib/ser-edge --here' ;;
+            show "$case" 'sh /media/stick/bundle-2/install.sh'
+            show "$case" "/opt/ser-edge/bin/ser-edge --version; /opt/ser-edge/bin/ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
+            show "$case" 'sh /media/stick/bundle/install.sh'
+            show "$case" '/opt/ser-edge/bin/ser-edge --version; ls /opt/ser-edge; /opt/ser-edge/bin/ser-edge status /var/lib/ser-edge --here' ;;
         armhf-bundle)
             say "$case: made here"
             mkdir made/debs
@@ -162,11 +172,11 @@ for case in "$@"; do
             ser_edge bundle made/model-1.tflite --platform $platform --out made/armhf-without
             ser_edge bundle made/model-1.tflite --platform $platform --debs made/debs --out made/armhf
             say "$case: on the device"
-            fresh $case $arch made/armhf made/armhf-without
-            show $case 'sh /media/stick/armhf-without/install.sh'
-            show $case 'sh /media/stick/armhf/install.sh > /tmp/log 2>&1; code=$?; grep -E "^(install.sh|files|machine|installed|self-test|/var|done|next)" /tmp/log; exit $code'
-            show $case "/opt/ser-edge/bin/ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
-            show $case '/opt/ser-edge/bin/ser-edge doctor --model /var/lib/ser-edge' ;;
+            fresh "$case" "$arch" made/armhf made/armhf-without
+            show "$case" 'sh /media/stick/armhf-without/install.sh'
+            show "$case" 'sh /media/stick/armhf/install.sh > /tmp/log 2>&1; code=$?; grep -E "^(install.sh|files|machine|installed|self-test|/var|done|next)" /tmp/log; exit $code'
+            show "$case" "/opt/ser-edge/bin/ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
+            show "$case" '/opt/ser-edge/bin/ser-edge doctor --model /var/lib/ser-edge' ;;
         arm64-deb)
             say "$case: made here"
             ser_edge bundle made/model-1.tflite --platform $platform --deb --out made/first_arm64.deb
@@ -176,39 +186,39 @@ for case in "$@"; do
             ser_edge bundle made/model-1.tflite --platform $platform --deb --out made/again_arm64.deb > /dev/null
             cmp made/first_arm64.deb made/again_arm64.deb && echo "made twice, the same bytes"
             say "$case: installed"
-            fresh $case $arch made/*_arm64.deb made/model-3.tflite
-            listing $case > made/before
-            show $case 'dpkg -i /media/stick/first_arm64.deb'
-            show $case "ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
+            fresh "$case" "$arch" made/*_arm64.deb made/model-3.tflite
+            listing "$case" > made/before
+            show "$case" 'dpkg -i /media/stick/first_arm64.deb'
+            show "$case" "ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
             say "$case: a newer model"
-            show $case 'dpkg -i /media/stick/model_arm64.deb'
-            show $case "ser-edge classify --model /var/lib/ser-edge /media/stick/$clip; ser-edge status /var/lib/ser-edge --here"
+            show "$case" 'dpkg -i /media/stick/model_arm64.deb'
+            show "$case" "ser-edge classify --model /var/lib/ser-edge /media/stick/$clip; ser-edge status /var/lib/ser-edge --here"
             say "$case: a model flashed meanwhile, and a newer version"
-            show $case 'ser-edge flash /media/stick/model-3.tflite /var/lib/ser-edge --here'
-            show $case 'dpkg -i /media/stick/version_arm64.deb'
-            show $case "ser-edge --version; ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
+            show "$case" 'ser-edge flash /media/stick/model-3.tflite /var/lib/ser-edge --here'
+            show "$case" 'dpkg -i /media/stick/version_arm64.deb'
+            show "$case" "ser-edge --version; ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
             say "$case: removed"
-            show $case 'dpkg -r ser-edge; ls -d /usr/lib/ser-edge /usr/share/ser-edge /usr/bin/ser-edge; ls /var/lib/ser-edge /var/lib/ser-edge/models | wc -l'
-            show $case "dpkg -i /media/stick/version_arm64.deb && ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
+            show "$case" 'dpkg -r ser-edge; ls -d /usr/lib/ser-edge /usr/share/ser-edge /usr/bin/ser-edge; ls /var/lib/ser-edge /var/lib/ser-edge/models | wc -l'
+            show "$case" "dpkg -i /media/stick/version_arm64.deb && ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
             say "$case: purged"
-            show $case 'dpkg -P ser-edge'
-            listing $case > made/after
-            cmp made/before made/after && echo "the same $(wc -l < made/after) files as before" || diff made/before made/after ;;
+            show "$case" 'dpkg -P ser-edge'
+            listing "$case" > made/after
+            compare ;;
         armhf-deb)
             say "$case: made here"
             ser_edge bundle made/model-1.tflite --platform $platform --deb --out made/ser-edge_armhf.deb
             dpkg-deb -f made/ser-edge_armhf.deb Package Version Architecture Depends Recommends
             say "$case: installed"
-            fresh $case $arch made/ser-edge_armhf.deb armhf/apt/more
-            show $case 'dpkg -i /media/stick/ser-edge_armhf.deb 2>&1 | grep depends; dpkg -P ser-edge > /dev/null'
-            show $case 'rm -r /media/stick/more/partial /media/stick/more/lock; for deb in /media/stick/more/*; do package=$(dpkg-deb -f $deb Package); dpkg -s $package > /dev/null 2>&1 || set -- "$@" $deb; done; dpkg -i "$@" > /tmp/log 2>&1; echo "$# packages of Debian: exit code $?"'
-            listing $case > made/before
-            show $case 'dpkg -i /media/stick/ser-edge_armhf.deb'
-            show $case "ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
-            show $case 'dpkg -P ser-edge'
-            listing $case > made/after
-            cmp made/before made/after && echo "the same $(wc -l < made/after) files as before" || diff made/before made/after ;;
+            fresh "$case" "$arch" made/ser-edge_armhf.deb armhf/apt/more
+            show "$case" 'dpkg -i /media/stick/ser-edge_armhf.deb 2>&1 | grep depends; dpkg -P ser-edge > /dev/null'
+            show "$case" 'rm -r /media/stick/more/partial /media/stick/more/lock; for deb in /media/stick/more/*; do package=$(dpkg-deb -f $deb Package); dpkg -s $package > /dev/null 2>&1 || set -- "$@" $deb; done; dpkg -i "$@" > /tmp/log 2>&1; echo "$# packages of Debian: exit code $?"'
+            listing "$case" > made/before
+            show "$case" 'dpkg -i /media/stick/ser-edge_armhf.deb'
+            show "$case" "ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
+            show "$case" 'dpkg -P ser-edge'
+            listing "$case" > made/after
+            compare ;;
         *) echo "no such case: $case"; exit 2 ;;
     esac
 done
-say done
+say "all cases done"

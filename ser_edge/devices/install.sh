@@ -14,7 +14,7 @@ stop() {
     exit 1
 }
 
-prefix= slots= python= downgrade= keep_model=no
+prefix='' slots='' python='' downgrade='' keep_model=no
 while [ $# -gt 0 ]; do
     case $1 in
         --prefix | --slots | --python)

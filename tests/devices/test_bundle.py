@@ -151,12 +151,12 @@ def test_a_model_can_be_signed_as_it_is_bundled(capsys, tmp_path, pip, arm, path
     ],
 )
 def test_what_flash_refuses_is_refused_before_anything_is_fetched(
-    capsys, tmp_path, pip, arm, changes, words, deb
+    capsys, tmp_path, pip, changes, words, deb
 ):
     other = tmp_path / "other.tflite"
     other.write_bytes(model(1, **changes))
     before = sorted(tmp_path.iterdir())
-    call = ["bundle", other, *arm, "--out", tmp_path / "out", *["--deb"] * deb]
+    call = ["bundle", other, "--platform", "aarch64", "--out", tmp_path / "out", *["--deb"] * deb]
     code, out, err = said(capsys, *call)
     assert (code, out, words in err, err.count("\n")) == (1, "", True, 1)
     assert pip.calls == []

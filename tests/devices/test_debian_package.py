@@ -82,6 +82,10 @@ def test_a_package_is_two_archives_behind_its_version(build):
     parts = members(build().read_bytes())
     assert list(parts) == ["debian-binary", "control.tar.gz", "data.tar.gz"]
     assert parts["debian-binary"] == b"2.0\n"
+    for name in ("control.tar.gz", "data.tar.gz"):
+        # No file name and no time in gzip's header, which would tell when it was made.
+        assert parts[name][3] & 0b1000 == 0
+        assert parts[name][4:8] == bytes(4)
     assert set(tar(parts["control.tar.gz"])) == {
         ".", "./control", "./md5sums", "./postinst", "./postrm", "./prerm",
     }  # fmt: skip
