@@ -178,7 +178,8 @@ def _pip(words: Sequence[str]) -> list[str]:
 
 
 def _index(wheels: Path | None) -> list[str]:
-    return [] if wheels is None else ["--no-index", "--find-links", str(wheels)]
+    # Isolated, as people's own settings may name further folders.
+    return [] if wheels is None else ["--isolated", "--no-index", "--find-links", str(wheels)]
 
 
 def _run(words: Sequence[str], hear: Callable[[str], None]) -> int:

@@ -73,7 +73,7 @@ def test_a_folder_of_wheels_stands_for_the_index(pip, place, tmp_path):
     versions = tmp_path / "versions.txt"
     fetch(["click"], ARM64, "3.11", place, wheels=pip.shelf, constraint=versions)
     text = " ".join(pip.calls[0])
-    assert f"--no-index --find-links {pip.shelf}" in text
+    assert f"--isolated --no-index --find-links {pip.shelf}" in text
     assert f"--constraint {versions}" in text
 
 
@@ -129,8 +129,12 @@ def test_of_a_folder_the_network_is_no_excuse(pip, place):
         fetch(["numpy"], ARM64, "3.11", place, wheels=pip.shelf)
 
 
-def test_with_the_real_pip(tmp_path, place):
+def test_with_the_real_pip(tmp_path, place, monkeypatch):
     wheels = shelf(tmp_path / "real")
+    # A folder of somebody's settings, with a newer one: it was not asked for.
+    (tmp_path / "theirs").mkdir()
+    make_wheel(tmp_path / "theirs", "click", "9.0")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "theirs"))
     found = fetch(["numpy>=1.24", "click"], ARM64, "3.11", place, wheels=wheels)
     assert [wheel.path.name for wheel in found] == [
         "click-2.0-py3-none-any.whl",
