@@ -238,7 +238,23 @@ class RunInputs(Inputs):
             "partition": self.partition.digest,
             "front_end": self.front_end.digest,
             "network": hashlib.sha256(self.run.model.read_bytes()).hexdigest(),
+            "corpora": self._heard_corpora,
+            **self._teacher,
         }
+
+    @property
+    def _heard_corpora(self) -> list[str]:
+        """The corpora that the training heard; its epochs were chosen on the validation part."""
+        return sorted({row.corpus for row in self.partition.rows if row.part != "test"})
+
+    @property
+    def _teacher(self) -> dict[str, Any]:
+        """Without the place of its table: the same inputs give the same bytes anywhere."""
+        teacher = self.recipe.teacher
+        if teacher is None:
+            return {}
+        values = teacher.model_dump(mode="json", exclude_none=True)
+        return {"teacher": {name: value for name, value in values.items() if name != "scores"}}
 
     @cached_property
     def report(self) -> dict[str, Any]:

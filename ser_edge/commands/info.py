@@ -41,7 +41,8 @@ def command(model: str | None, output: Output) -> int:
     """Show what a model file holds.
 
     Labels, front end, tensors, measured scores and their protocol, digests of the data it
-    was made from, licence and intended use. Without MODEL, the default model's.
+    was made from, whether it may be used in a product, licence and intended use. Without
+    MODEL, the default model's.
     """
     from ser_edge_runtime.model_file import default_model_path, parse_model_file, read_model_bytes
 
@@ -74,6 +75,7 @@ def _values(path: Path, size: int, metadata: Metadata) -> dict[str, Any]:
         "provenance": _plain(metadata.provenance),
         "scores": _plain(metadata.scores),
         "licence": metadata.licence,
+        "product_use": _product_use(metadata),
         "intended_use": metadata.intended_use,
     }
 
@@ -98,8 +100,16 @@ def _sections(path: Path, size: int, metadata: Metadata) -> Iterator[tuple[str, 
     yield "scores", _score_lines(metadata.scores) or ["none recorded"]
     yield "provenance", list(_tree(metadata.provenance)) or ["none recorded"]
     yield "flatbuffer", [f"sha256 {metadata.flatbuffer_sha256}"]
+    yield "in a product", [_product_use(metadata)]
     yield "licence", _wrap(metadata.licence)
     yield "intended use", _wrap(metadata.intended_use)
+
+
+def _product_use(metadata: Metadata) -> str:
+    """The line of the model's card, too."""
+    from ser_edge_train.licences import corpora_of, product_answer
+
+    return product_answer(corpora_of(metadata.provenance, metadata.scores), metadata.licence)
 
 
 def _score_lines(scores: Mapping[str, Any]) -> list[str]:

@@ -60,6 +60,9 @@ def test_info_without_a_model_is_about_the_default_one(ser_edge):
     assert len(row["labels"]) == 8
     assert "research" in row["licence"].lower()
     assert "non-commercial" in row["licence"].lower()
+    assert row["product_use"].startswith("No: it was trained on RAVDESS (")
+    # In one line, and the same for programs and for people.
+    assert f"\nin a product  {row['product_use']}\n" in ser_edge("info").stdout
 
 
 # doctor
