@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -242,7 +242,7 @@ class Bench:
             check_form(plan.target, variant.name, form)
         interpreter = Interpreter(export.flatbuffer)
         probe = np.load(desk.probe, mmap_mode="r")
-        after = self._answers(interpreter, probe)
+        after = comparison.answers(interpreter, probe, partial(self._tell, "comparing"))
         graph = read_graph(export.flatbuffer)
         found = comparison.agreement(export.logits, after, graph.output_quantum)
         comparison.check_same_function(str(inputs.model), variant, found)
@@ -316,13 +316,3 @@ class Bench:
             self.inputs.write_features(self._store, clips, beside, self._tell, stage)
             beside.replace(path)
         return path
-
-    def _answers(
-        self, interpreter: Interpreter, features: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        rows = []
-        for index, clip in enumerate(features):
-            interpreter.reset()
-            rows.append(interpreter.invoke(np.asarray(clip)))
-            self._tell("comparing", index + 1, len(features))
-        return np.array(rows, dtype=np.float32)

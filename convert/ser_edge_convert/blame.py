@@ -120,7 +120,7 @@ def blame(trials: Trials) -> Blame:
     quantiser, judge, names = trials.quantiser, trials.judge, trials.names
     trials.expected = 2 * len(names) + 1
     whole = trials.loss(())
-    quantised = quantiser.quantise(())
+    quantised = trials.file(())
     chosen = np.linspace(0, len(judge.features) - 1, min(ERROR_CLIPS, len(judge.features)))
     clips = np.asarray(judge.features[np.unique(chosen.round().astype(int))])
     outputs = {layer.name: _name(trials, layer) for layer in quantiser.layers}
@@ -129,9 +129,10 @@ def blame(trials: Trials) -> Blame:
     suspects = []
     for layer in quantiser.layers:
         others = frozenset(names) - {layer.name}
-        alone, spared = trials.loss(others), trials.loss({layer.name})
         tensor = outputs[layer.name]
-        own = activations(quantiser.quantise(others), clips, [tensor])
+        alone = trials.loss(others)
+        own = activations(trials.file(others), clips, [tensor])
+        spared = trials.loss({layer.name})
         suspects.append(
             Suspect(
                 layer,

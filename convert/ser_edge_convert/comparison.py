@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ser_edge_convert.errors import ConversionMismatch
 from ser_edge_convert.variants import Variant
+from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_train import metrics
 
 Logits = npt.NDArray[np.float32]
@@ -52,6 +53,26 @@ class Agreement:
             "max_difference": round(self.max_difference, DIGITS),
             "mean_difference": round(self.mean_difference, DIGITS),
         }
+
+
+def answers(
+    interpreter: Interpreter,
+    features: npt.NDArray[np.float32],
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> Logits:
+    """A file's logits of clips, (clips, classes), each clip from a state of zeros.
+
+    Args:
+        interpreter: Runs the file.
+        features: Normalised, float32 (clips, ...); may be a memory map.
+        told: Called with (done, total) after each clip.
+    """
+    rows = []
+    for done, clip in enumerate(features, start=1):
+        interpreter.reset()
+        rows.append(interpreter.invoke(np.asarray(clip)))
+        told(done, len(features))
+    return np.array(rows, np.float32)
 
 
 def agreement(before: Logits, after: Logits, quantum: float) -> Agreement:

@@ -68,12 +68,7 @@ class Judge:
 
     def loss(self, flatbuffer: bytes) -> Loss:
         """What a file loses."""
-        interpreter = Interpreter(flatbuffer)
-        rows = []
-        for clip in self.features:
-            interpreter.reset()
-            rows.append(interpreter.invoke(np.asarray(clip)))
-        answers = np.array(rows, np.float32)
+        answers = comparison.answers(Interpreter(flatbuffer), self.features)
         after = self._scores(answers)
         found = comparison.agreement(self._logits, answers, read_graph(flatbuffer).output_quantum)
         return Loss(
@@ -103,6 +98,7 @@ class Trials:
         self._tell = progress
         self.expected = 0
         self.found: dict[frozenset[str], Loss] = {}
+        self._last: tuple[frozenset[str], bytes] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -117,6 +113,17 @@ class Trials:
         """
         key = frozenset(float_layers)
         if key not in self.found:
-            self.found[key] = self.judge.loss(self.quantiser.quantise(key))
+            self.found[key] = self.judge.loss(self.file(key))
             self._tell("trying layers", len(self.found), max(self.expected, len(self.found)))
         return self.found[key]
+
+    def file(self, float_layers: Collection[str]) -> bytes:
+        """That file; the last one is kept, since who judges a file may want to look into it.
+
+        Raises:
+            SerEdgeError: The child failed.
+        """
+        key = frozenset(float_layers)
+        if self._last is None or self._last[0] != key:
+            self._last = key, self.quantiser.quantise(key)
+        return self._last[1]

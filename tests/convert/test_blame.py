@@ -42,8 +42,17 @@ class Bench:
             features, logits, planted.answers(logits), everything, ["toy"] * len(logits)
         )
         self.told: list[tuple[str, int, int]] = []
+        self.made: list[frozenset[str]] = []
+        quantise = quantiser.quantise
+
+        def counted(float_layers=()):
+            self.made.append(frozenset(float_layers))
+            return quantise(float_layers)
+
+        quantiser.quantise = counted
         self.trials = Trials(quantiser, self.judge, lambda *step: self.told.append(step))
         self.blame = blame(self.trials)
+        self.made_by_blame = tuple(self.made)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +116,23 @@ def test_every_choice_is_made_and_judged_once(bench):
     assert len(bench.trials.found) == made
     assert bench.told[-1][:1] == ("trying layers",)
     assert [done for _, done, _ in bench.told] == list(range(1, len(bench.told) + 1))
+
+
+def test_a_blame_makes_no_file_twice(bench):
+    names = frozenset(bench.trials.names)
+    wanted = {frozenset(), *(frozenset({n}) for n in names), *(names - {n} for n in names)}
+    assert len(bench.made_by_blame) == 2 * len(names) + 1
+    assert set(bench.made_by_blame) == wanted
+
+
+def test_the_last_file_is_kept_and_no_other(bench):
+    first = bench.trials.file(["enter"])
+    made = len(bench.made)
+    assert bench.trials.file({"enter"}) is first
+    assert len(bench.made) == made
+    bench.trials.file(["leave"])
+    assert bench.trials.file(["enter"]) == first
+    assert len(bench.made) == made + 2
 
 
 def test_the_report_is_plain_json(bench):

@@ -8,6 +8,7 @@ import pytest
 from ser_edge_convert.comparison import (
     Agreement,
     agreement,
+    answers,
     check_same_function,
     drop,
     probabilities,
@@ -19,6 +20,30 @@ from ser_edge_convert.variants import VARIANTS
 
 def logits(*rows: tuple[float, ...]) -> np.ndarray:
     return np.array(rows, dtype=np.float32)
+
+
+class Remembering:
+    """An interpreter whose answer is all that it was fed since its last reset."""
+
+    def __init__(self) -> None:
+        self.state = 7.0
+
+    def reset(self) -> None:
+        self.state = 0.0
+
+    def invoke(self, features: np.ndarray) -> np.ndarray:
+        self.state += float(features.sum())
+        return np.array([self.state, -1.0], np.float32)
+
+
+def test_every_clip_is_answered_from_a_state_of_zeros():
+    told = []
+    features = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    found = answers(Remembering(), features, lambda *step: told.append(step))
+    np.testing.assert_array_equal(found, logits((6, -1), (22, -1), (38, -1)))
+    assert found.dtype == np.float32
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    np.testing.assert_array_equal(answers(Remembering(), features), found)
 
 
 def test_equal_answers_agree():
