@@ -16,7 +16,7 @@ from ser_edge_convert.errors import (
     ConversionFailed,
     ConversionMismatch,
     ConversionRefused,
-    OutputFailed,
+    one_line_for_disks,
 )
 from ser_edge_convert.inputs import Inputs, Progress
 from ser_edge_convert.network_file import is_recurrent
@@ -148,31 +148,27 @@ def sweep(
     trials: list[Trial] = []
     before: dict[str, float] = {}
     clips = inputs.validation
-    try:
-        with tempfile.TemporaryDirectory(prefix="ser-edge-sweep-") as folder:
+    with (
+        one_line_for_disks("the temporary folder"),
+        tempfile.TemporaryDirectory(prefix="ser-edge-sweep-") as folder,
+    ):
 
-            def counted(stage: str, done: int, total: int) -> None:
-                tell(f"{len(trials) + 1} of {len(planned)}: {stage}", done, total)
+        def counted(stage: str, done: int, total: int) -> None:
+            tell(f"{len(trials) + 1} of {len(planned)}: {stage}", done, total)
 
-            bench = Bench(inputs, store, Path(folder), counted, command)
-            log = Path(tempfile.gettempdir()) / "ser-edge-calibration.log"
-            for size, seed in planned:
-                chosen = bench.calibrate(size, seed)
-                try:
-                    made = bench.attempt(decided, chosen, log)
-                    trial = _trial(made, size, seed)
-                    before = {n: made.validation["before"][n] for n in ("accuracy", "uar")}
-                except (ConversionCrashed, ConversionFailed, ConversionMismatch) as fault:
-                    trial = Trial(size, len(chosen.clips), seed, fault=str(fault))
-                trials.append(trial)
-                if ended is not None:
-                    ended(trial)
-    except OSError as fault:
-        raise OutputFailed(
-            fault.filename or "the temporary folder",
-            f"cannot be written ({fault.strerror or fault})",
-            "free space, or name another place with TMPDIR",
-        ) from None
+        bench = Bench(inputs, store, Path(folder), counted, command)
+        log = Path(tempfile.gettempdir()) / "ser-edge-calibration.log"
+        for size, seed in planned:
+            chosen = bench.calibrate(size, seed)
+            try:
+                made = bench.attempt(decided, chosen, log)
+                trial = _trial(made, size, seed)
+                before = {n: made.validation["before"][n] for n in ("accuracy", "uar")}
+            except (ConversionCrashed, ConversionFailed, ConversionMismatch) as fault:
+                trial = Trial(size, len(chosen.clips), seed, fault=str(fault))
+            trials.append(trial)
+            if ended is not None:
+                ended(trial)
     speakers = len({clip.speaker_key for clip in clips})
     validation = {"clips": len(clips), "speakers": speakers}
     return Sweep(decided.variant, decided.target, validation, before, tuple(trials))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,13 @@ from typing import Any
 from ser_edge_convert.attempt import Attempt, Bench
 from ser_edge_convert.calibration import DEFAULT_SIZE
 from ser_edge_convert.child import COMMAND
-from ser_edge_convert.errors import ConversionMismatch, ConversionRefused, GateFailed, OutputFailed
+from ser_edge_convert.errors import (
+    ConversionMismatch,
+    ConversionRefused,
+    GateFailed,
+    OutputFailed,
+    one_line_for_disks,
+)
 from ser_edge_convert.inputs import Inputs, Progress, RunInputs
 from ser_edge_convert.network_file import is_recurrent
 from ser_edge_convert.packaging import package
@@ -166,7 +171,7 @@ def convert(
             f"{' and '.join(REPAIRABLE)} alone; name one with --variant"
         )
     _ = inputs.validation
-    with _one_line_for_disks(out):
+    with one_line_for_disks(out):
         check_folder(out)
         with tempfile.TemporaryDirectory(prefix="ser-edge-convert-") as folder:
             bench = Bench(inputs, store, Path(folder), tell, command)
@@ -215,7 +220,7 @@ def convert_each(
     _ = inputs.validation
     outcomes = []
     with (
-        _one_line_for_disks(out_of(variants[0])),
+        one_line_for_disks(out_of(variants[0])),
         tempfile.TemporaryDirectory(prefix="ser-edge-convert-") as folder,
     ):
         current = ""
@@ -228,7 +233,7 @@ def convert_each(
             try:
                 decided = plan(recurrent, target=target, variant=current)
                 out = out_of(current)
-                with _one_line_for_disks(out):
+                with one_line_for_disks(out):
                     check_folder(out)
                     made = _make(bench, decided, out, wanted, named)
                 outcome = Outcome(current, made)
@@ -313,18 +318,6 @@ def _make(bench: Bench, decided: Plan, out: Path, wanted: Settings, tell: Progre
 
 def _inputs(source: RunDirectory | Inputs, manifest: Manifest | None) -> Inputs:
     return source if isinstance(source, Inputs) else RunInputs.read(source, manifest)
-
-
-@contextmanager
-def _one_line_for_disks(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as fault:
-        raise OutputFailed(
-            fault.filename or out,
-            f"cannot be written ({fault.strerror or fault})",
-            "free space, or name another place (TMPDIR for temporary files)",
-        ) from None
 
 
 def _gate_message(out: Path, report: dict[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ser_edge_runtime.errors import FileError, PathOrName, SerEdgeError
@@ -65,6 +67,23 @@ class AuditRefused(FileError):
 
 class OutputFailed(FileError):
     """A file could not be written: no folder, no permission, no space. Nothing is left of it."""
+
+
+@contextmanager
+def one_line_for_disks(place: PathOrName) -> Iterator[None]:
+    """A fault of a disk within it becomes an :class:`OutputFailed`.
+
+    Args:
+        place: What is named where the system names no file.
+    """
+    try:
+        yield
+    except OSError as fault:
+        raise OutputFailed(
+            fault.filename or place,
+            f"cannot be written ({fault.strerror or fault})",
+            "free space, or name another place (TMPDIR for temporary files)",
+        ) from None
 
 
 class DescriptionFault(FileError):
