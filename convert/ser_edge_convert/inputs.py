@@ -7,7 +7,6 @@ from files that somebody else's training left.
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from ser_edge_train.feature_store import FeatureStore
 from ser_edge_train.manifest import Clip, Manifest
 from ser_edge_train.partitions import Partition
 from ser_edge_train.recipes import Recipe
+from ser_edge_train.report.content import read_report
 from ser_edge_train.run_directory import RunDirectory, RunError
 
 Progress = Callable[[str, int, int], None]
@@ -261,19 +261,10 @@ class RunInputs(Inputs):
         """The run's ``report.json``, empty where there is none.
 
         Raises:
-            RunError: It is there and not JSON.
+            ReportError: It is there and none, or of another schema version.
         """
-        if not self.run.report_json.is_file():
-            return {}
-        try:
-            values = json.loads(_text(self.run, self.run.report_json))
-        except ValueError:
-            values = None
-        if not isinstance(values, dict):
-            raise RunError(
-                self.run.path, "its report.json is not JSON", "write it anew: ser-edge evaluate"
-            )
-        return values
+        there = self.run.report_json.is_file()
+        return read_report(self.run.report_json) if there else {}
 
     @property
     def temperature(self) -> float | None:

@@ -365,13 +365,6 @@ def test_without_a_report_the_temperature_is_fitted_within_reason(made):
     assert metadata.scores["protocol"] == {"name": "speaker-folds", "fold": 1}
 
 
-def test_a_report_that_is_none_is_named(made, tmp_path, run):
-    other = copied(run, tmp_path)
-    other.report_json.write_text("{")
-    with pytest.raises(RunError, match=r"report\.json is not JSON"):
-        attempt(made, tmp_path / MODEL, run=other)
-
-
 def test_a_partition_without_validation_clips(made, tmp_path, run):
     other = copied(run, tmp_path)
     text = other.partition.read_text().replace(",validation", ",train")
