@@ -74,6 +74,7 @@ def classify_archive(
         "gate": settings.gate,
         "top": top,
         "min-score": min_score,
+        "voice": None if settings.voice is None else settings.voice.digest,
     }
     with _listed(plan.listed) as listed, _store(plan, job) as store:
         recordings = Recordings(plan.paths, listed, store)

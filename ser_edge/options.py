@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ser_edge_runtime.delegates import Delegate
+    from ser_edge_runtime.voice import Voice
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -272,3 +273,39 @@ def runner_options(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+def voices_option(function: Function) -> Function:
+    """Adds ``--voices``; None stands for the user's own folder."""
+    return click.option(
+        "--voices",
+        metavar="FOLDER",
+        envvar="SER_EDGE_VOICES",
+        show_envvar=True,
+        help="Where enrolled voices are kept; by default in the user's data folder.",
+    )(function)
+
+
+def speaker_options(function: Function) -> Function:
+    """Adds ``--speaker`` and ``--voices``; the command gets ``voice``, None without a speaker."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, speaker: str | None, voices: str | None, **kwargs: Any) -> Any:
+        return function(*args, voice=_voice(speaker, voices), **kwargs)
+
+    decorated: Any = voices_option(wrapper)
+    return click.option(  # type: ignore[no-any-return] # as a wrapped command has no type
+        "--speaker", metavar="NAME", help="Whose voice it is, as enrolled by ser-edge enrol."
+    )(decorated)
+
+
+def _voice(speaker: str | None, voices: str | None) -> Voice | None:
+    if speaker is None:
+        # From the environment it may stay unused.
+        source = click.get_current_context().get_parameter_source("voices")
+        if source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("--voices needs --speaker")
+        return None
+    from ser_edge_runtime.voices import Voices
+
+    return Voices(voices).read(speaker)

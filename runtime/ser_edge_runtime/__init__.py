@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ser_edge_runtime.smoothing import Smoothing
     from ser_edge_runtime.speech_gate import SpeechGate
     from ser_edge_runtime.stream import StreamingClassifier
+    from ser_edge_runtime.voice import Voice
+    from ser_edge_runtime.voices import Voices
 
 __version__ = "0.1.0"
 
@@ -31,6 +33,8 @@ __all__ = [
     "Smoothing",
     "SpeechGate",
     "StreamingClassifier",
+    "Voice",
+    "Voices",
     "__version__",
     "load_audio",
 ]
@@ -45,6 +49,8 @@ _HOMES = {
     "Smoothing": "smoothing",
     "SpeechGate": "speech_gate",
     "StreamingClassifier": "stream",
+    "Voice": "voice",
+    "Voices": "voices",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import replace
 from itertools import chain
 from os import PathLike
@@ -22,6 +23,7 @@ from ser_edge_runtime.speech_gate import SpeechGate
 
 if TYPE_CHECKING:
     from ser_edge_runtime.delegates import Delegate, Delegated
+    from ser_edge_runtime.voice import Voice
     from ser_edge_runtime.windows import Window
 
 Array = npt.NDArray[np.float32]
@@ -106,6 +108,7 @@ class Classifier:
         self.front_end = FrontEnd(metadata.front_end)
         self._normaliser = metadata.normaliser
         self._temperature = metadata.temperature
+        self._lean: Array | None = None
         self._interpreter = Interpreter(
             model_file.flatbuffer, backend=interpreter, threads=threads, delegate=delegate
         )
@@ -150,6 +153,17 @@ class Classifier:
     def delegated(self) -> Delegated:
         """Which delegate runs how many of the graph's operators."""
         return self._interpreter.delegated
+
+    def for_speaker(self, voice: Voice) -> Classifier:
+        """This classifier for one speaker; both share an interpreter, so a thread for the two.
+
+        Raises:
+            OtherModel: The voice was enrolled with another model.
+        """
+        voice.check_model(self.model_file.metadata, self.model_file.name)
+        adapted = copy(self)
+        adapted._lean = np.asarray(self._temperature * voice.lean, np.float32)
+        return adapted
 
     def classify(self, samples: Samples, sample_rate: int) -> Result:
         """Classifies a recording as a whole.
@@ -287,7 +301,10 @@ class Classifier:
 
     def probabilities(self, features: Array) -> Array:
         """Probabilities (classes,), float32, of one segment; see :meth:`logits`."""
-        return softmax(self.logits(features), self._temperature)
+        logits = self.logits(features)
+        if self._lean is not None:
+            logits = logits + self._lean
+        return softmax(logits, self._temperature)
 
     def _whole(self, portions: Iterable[Array], sample_rate: int) -> Result:
         counted = _Counted(portions)

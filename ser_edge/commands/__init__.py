@@ -10,6 +10,7 @@ from __future__ import annotations
 COMMANDS = {
     "classify": "Name the emotion in recordings.",
     "listen": "Name the emotion in live sound.",
+    "enrol": "Adapt a model to a voice.",
     "serve": "Serve a model on this machine, over HTTP and a Unix socket.",
     "info": "Show what a model file holds.",
     "doctor": "Check this machine, or recordings: why is the answer wrong?",

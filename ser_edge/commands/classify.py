@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ser_edge.inputs import STDIN, Recording, find_recordings
-from ser_edge.options import OutFile, Seconds, Share, interpreter_options
+from ser_edge.options import OutFile, Seconds, Share, interpreter_options, speaker_options
 from ser_edge.output import Output, describe_os_error, output_options
 from ser_edge.plan import Plan, plan_options
 from ser_edge_runtime.errors import NoSpeech, SerEdgeError, WindowError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ser_edge_runtime import Classifier, Result
     from ser_edge_runtime.delegates import Delegate
     from ser_edge_runtime.resampling import Samples
+    from ser_edge_runtime.voice import Voice
 
 # As in ser_edge.lines, which needs numpy.
 _COLUMNS = ("path", "start", "end", "label", "score", "seconds", "error")
@@ -67,6 +68,7 @@ classified, and the exit code is 1.""",
     type=Share(),
     help="Answer uncertain where no emotion is as probable as this, as 0.5.",
 )
+@speaker_options
 @interpreter_options
 @output_options(csv=_COLUMNS)
 def command(
@@ -77,6 +79,7 @@ def command(
     step: float | None,
     no_gate: bool,
     srt: str | None,
+    voice: Voice | None,
     model: str | None,
     threads: int,
     interpreter: str | None,
@@ -106,6 +109,7 @@ def command(
 
         settings: dict[str, Any] = {"threads": threads, "segment": segment, "step": step}
         settings |= {"gate": not no_gate, "interpreter": interpreter, "delegate": delegate}
+        settings["voice"] = voice
         return classify_archive(plan, model, settings, top, min_score, output)
     recordings = list(find_recordings(plan.paths))
     if srt is not None and len(recordings) != 1:
@@ -114,6 +118,8 @@ def command(
     from ser_edge_runtime.classifier import Classifier
 
     classifier = Classifier.load(model, threads=threads, interpreter=interpreter, delegate=delegate)
+    if voice is not None:
+        classifier = classifier.for_speaker(voice)
     output.columns = (*_COLUMNS, *classifier.labels)
     lines = Lines(
         classifier.labels,

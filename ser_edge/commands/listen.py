@@ -12,7 +12,7 @@ import click
 from ser_edge.inputs import STDIN
 from ser_edge.interrupt import Stop
 from ser_edge.live import LiveLine
-from ser_edge.options import Seconds, Share, interpreter_options
+from ser_edge.options import Seconds, Share, interpreter_options, speaker_options
 from ser_edge.output import Output, output_options
 from ser_edge.scores import counted
 from ser_edge_runtime.errors import SerEdgeError, WindowError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ser_edge_runtime.resampling import Samples
     from ser_edge_runtime.service.served_model import LoadedModel, ServedModel
     from ser_edge_runtime.stream import Latency
+    from ser_edge_runtime.voice import Voice
 
 # As in ser_edge_runtime.pcm, which needs numpy.
 _KINDS = ("u8", "s16le", "s24le", "s32le", "f32le", "f64le")
@@ -47,7 +48,8 @@ Examples:
 On a terminal one line shows the answer of the moment and a bar for each emotion; elsewhere
 each result is a line of JSON. Ctrl-C ends it with a summary. The microphone needs
 pip install 'ser-edge[mic]', a pipe needs nothing. A model file that is replaced, or switched
-by ser-edge flash, is taken up between two results, if it passes its self-test.""",
+by ser-edge flash, is taken up between two results, if it passes its self-test, unless
+--speaker binds to the model that heard the voice.""",
 )
 @click.argument("source", required=False, metavar="[-]")
 @click.option("--device", metavar="NAME", help="Microphone: its number or a part of its name.")
@@ -84,6 +86,7 @@ by ser-edge flash, is taken up between two results, if it passes its self-test."
 @click.option("--margin", type=Share(), help="Lead that a new label needs (--smooth; 0.1).")
 @click.option("--hold", type=Seconds(), help="Seconds that it must lead (--smooth; 0).")
 @click.option("--seconds", "most", type=Seconds(), help="End after so many seconds of sound.")
+@speaker_options
 @interpreter_options
 @output_options()
 def command(
@@ -101,6 +104,7 @@ def command(
     margin: float | None,
     hold: float | None,
     most: float | None,
+    voice: Voice | None,
     model: str | None,
     threads: int,
     interpreter: str | None,
@@ -136,10 +140,12 @@ def command(
 
     stream: StreamingClassifier | FollowingStream
     try:
-        if model is None:
-            stream = begin(
-                Classifier.load(threads=threads, interpreter=interpreter, delegate=delegate)
+        if model is None or voice is not None:
+            # A voice belongs to this model: another that takes its place is not followed.
+            classifier = Classifier.load(
+                model, threads=threads, interpreter=interpreter, delegate=delegate
             )
+            stream = begin(classifier if voice is None else classifier.for_speaker(voice))
         else:
             stream = _following(
                 ServedModel(model, threads=threads, interpreter=interpreter, delegate=delegate),

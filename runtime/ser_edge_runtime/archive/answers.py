@@ -10,6 +10,7 @@ from ser_edge_runtime.records import record
 if TYPE_CHECKING:
     from ser_edge_runtime.classifier import Classifier, Result
     from ser_edge_runtime.delegates import Delegate
+    from ser_edge_runtime.voice import Voice
 
 
 @record()
@@ -26,6 +27,7 @@ class Settings:
         segment: Seconds of a window; None classifies recordings as a whole.
         step: Seconds from one window to the next; None takes ``segment``.
         gate: Whether windows without speech are left out.
+        voice: Whose recordings they all are, if that was enrolled.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Settings:
     segment: float | None = None
     step: float | None = None
     gate: bool = True
+    voice: Voice | None = None
 
     def classifier(self) -> Classifier:
         """A classifier of its own for one thread, checked with the lengths of the windows.
@@ -44,6 +47,7 @@ class Settings:
             ModelFileError: The bytes break a rule of the format.
             InterpreterError: No interpreter can be used, or it refuses the model.
             WindowError: No window has such a length.
+            OtherModel: The voice was enrolled with another model.
         """
         from ser_edge_runtime.classifier import Classifier
         from ser_edge_runtime.model_file import parse_model_file
@@ -54,6 +58,8 @@ class Settings:
             interpreter=self.interpreter,
             delegate=self.delegate,
         )
+        if self.voice is not None:
+            classifier = classifier.for_speaker(self.voice)
         if self.segment is not None:
             from ser_edge_runtime.windows import frame_lengths
 
