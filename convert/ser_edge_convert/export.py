@@ -138,11 +138,16 @@ def _checked(flatbuffer: bytes, limit: float) -> bytes:
     return flatbuffer
 
 
-def run(desk: Desk) -> None:
-    """Does the job that lies on the desk and leaves its results there."""
-    job = desk.read_job()
+def ask(desk: Desk, job: Job) -> tuple[Any, bool]:
+    """Loads the network and leaves its logits of the probe on the desk.
+
+    Returns:
+        As :func:`ser_edge_convert.loading.read_network`.
+
+    Raises:
+        Unfit: The network is not of a kind that is converted, or not for these features.
+    """
     model, softmax = read_network(job.model)
-    calibration = np.load(desk.calibration, mmap_mode="r") if job.calibrated else None
     probe = np.load(desk.probe, mmap_mode="r")
     if tuple(probe.shape[1:]) != tuple(model.inputs[0].shape[1:]):
         raise Unfit(
@@ -155,7 +160,15 @@ def run(desk: Desk) -> None:
     buffer = io.BytesIO()
     np.save(buffer, logits)
     write_atomically(desk.logits, buffer.getvalue())
-    copy, forms = _one_clip_at_a_time(model, job)
+    return model, softmax
+
+
+def run(desk: Desk) -> None:
+    """Does the job that lies on the desk and leaves its results there."""
+    job = desk.read_job()
+    model, softmax = ask(desk, job)
+    calibration = np.load(desk.calibration, mmap_mode="r") if job.calibrated else None
+    copy, forms = one_clip_at_a_time(model, job)
     write_atomically(
         desk.flatbuffer, to_flatbuffer(copy, job.variant, calibration, job.float_layers)
     )
@@ -172,16 +185,15 @@ def run(desk: Desk) -> None:
     write_text_atomically(desk.facts, json.dumps(facts, sort_keys=True))
 
 
-def _one_clip_at_a_time(model: Any, job: Job) -> tuple[Any, dict[str, str]]:
+def one_clip_at_a_time(model: Any, job: Job) -> tuple[Any, dict[str, str]]:
     """The network with batch size 1, and the form of each of its recurrent layers."""
     return (model, {}) if isinstance(model, SavedNetwork) else prepare(model, job.lstm)
 
 
-def main(arguments: list[str]) -> int:
-    """Runs the job in the folder named; a fault becomes one line in the folder."""
-    desk = Desk(Path(arguments[0]))
+def guarded(desk: Desk, work: Callable[[Desk], None]) -> int:
+    """Does work at a desk; a fault becomes one line in its folder. Returns the exit code."""
     try:
-        run(desk)
+        work(desk)
     except Unfit as fault:
         desk.write_failure(str(fault), unfit=True)
         return FAILED
@@ -191,6 +203,11 @@ def main(arguments: list[str]) -> int:
         desk.write_failure(f"{type(fault).__name__}: {first_line(fault)}", unfit=False)
         return FAILED
     return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the job in the folder named."""
+    return guarded(Desk(Path(arguments[0])), run)
 
 
 def _one_by_one(features: npt.NDArray[np.float32]) -> Callable[[], Iterator[list[Any]]]:

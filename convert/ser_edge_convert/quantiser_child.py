@@ -6,17 +6,15 @@ lies in the folder, then makes one file for each line of JSON that it reads.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
-from ser_edge_convert.child import FAILED, Desk
+from ser_edge_convert.child import Desk
 from ser_edge_convert.quantiser import MARK
 from ser_edge_runtime.files import write_atomically, write_text_atomically
 
@@ -29,21 +27,13 @@ def serve(desk: Desk, requests: TextIO, answers: TextIO) -> None:
     """
     from ser_edge_convert import export
     from ser_edge_convert.cell_clip import NO_CLIP, set_cell_clip
-    from ser_edge_convert.fused_lstm import prepare
     from ser_edge_convert.graph import read_graph
     from ser_edge_convert.layers import layers_of, nodes_of
-    from ser_edge_convert.loading import read_network
     from ser_edge_convert.quantisation import calibrate, quantise
-    from ser_edge_convert.saved_model import SavedNetwork
 
     job = desk.read_job()
-    model, _ = read_network(job.model)
-    probe = np.load(desk.probe, mmap_mode="r")
-    buffer = io.BytesIO()
-    np.save(buffer, export.network_logits(model, probe))
-    write_atomically(desk.logits, buffer.getvalue())
-    saved = isinstance(model, SavedNetwork)
-    copy, forms = (model, {}) if saved else prepare(model, job.lstm)
+    model, _ = export.ask(desk, job)
+    copy, forms = export.one_clip_at_a_time(model, job)
     kinds = export.layer_kinds(copy)
     features = np.load(desk.calibration, mmap_mode="r")
     calibrated = calibrate(export.make_converter(copy, "int8", features))
@@ -61,23 +51,14 @@ def serve(desk: Desk, requests: TextIO, answers: TextIO) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Serves the folder named; a fault becomes one line in the folder."""
+    """Serves the folder named."""
     desk = Desk(Path(arguments[0]))
     # TensorFlow's libraries print where they like: only the copy is for answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    try:
-        serve(desk, sys.stdin, answers)
-    except Exception as fault:
-        from ser_edge_convert.loading import Unfit, first_line
+    from ser_edge_convert.export import guarded
 
-        if isinstance(fault, Unfit):
-            desk.write_failure(str(fault), unfit=True)
-        else:
-            traceback.print_exc()
-            desk.write_failure(f"{type(fault).__name__}: {first_line(fault)}", unfit=False)
-        return FAILED
-    return 0
+    return guarded(desk, lambda desk: serve(desk, sys.stdin, answers))
 
 
 if __name__ == "__main__":

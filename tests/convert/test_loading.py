@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,7 @@ keras = pytest.importorskip("keras", reason="needs the extra convert")
 
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 
-from ser_edge_convert import export  # noqa: E402
+from ser_edge_convert import export, quantiser_child  # noqa: E402
 from ser_edge_convert.child import FAILED, Desk, Job  # noqa: E402
 from ser_edge_convert.graph import read_graph  # noqa: E402
 from ser_edge_convert.layers import layers_of  # noqa: E402
@@ -87,15 +90,25 @@ def test_a_network_in_logits_stays_as_it_is(tmp_path):
     np.testing.assert_array_equal(found.predict_on_batch(CLIPS), model.predict_on_batch(CLIPS))
 
 
+def served(desk):
+    quantiser_child.serve(desk, io.StringIO(), io.StringIO())
+
+
 def failure(folder, model) -> str:
+    """What both children say of it: the one that converts, and the one that quantises."""
     desk = Desk(folder)
     np.save(desk.probe, CLIPS)
     desk.write_job(Job(str(networks.save(model, folder / "m.keras")), "float32", "fused", False))
-    assert export.main([str(folder)]) == FAILED
-    found = export.json.loads(desk.failure.read_text())
-    assert found["unfit"]
-    assert "\n" not in found["line"]
-    return found["line"]
+    said = []
+    for work in (export.run, served):
+        assert export.guarded(desk, work) == FAILED
+        found = json.loads(desk.failure.read_text())
+        assert found["unfit"]
+        assert "\n" not in found["line"]
+        said.append(found["line"])
+        desk.failure.unlink()
+    assert said[0] == said[1]
+    return said[0]
 
 
 def test_a_softmax_deeper_inside_is_named(tmp_path):
@@ -103,6 +116,22 @@ def test_a_softmax_deeper_inside_is_named(tmp_path):
     assert "its outputs are probabilities" in failure(
         tmp_path, keras.Model(inputs, in_the_layer()(inputs))
     )
+
+
+def test_a_network_of_other_features_is_named(tmp_path):
+    inputs = keras.Input((7, 3))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(inputs))
+    assert failure(tmp_path, model) == (f"its input is (7, 3), but the front end gives {SHAPE}")
+
+
+def test_a_fault_that_is_not_the_networks_keeps_its_traceback_in_the_log(tmp_path, capsys):
+    def work(desk):
+        raise RuntimeError("first\nsecond")
+
+    assert export.guarded(Desk(tmp_path), work) == FAILED
+    found = json.loads(Desk(tmp_path).failure.read_text())
+    assert found == {"line": "RuntimeError: first", "unfit": False}
+    assert "Traceback" in capsys.readouterr().err
 
 
 class Own(keras.layers.Layer):
