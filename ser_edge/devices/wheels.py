@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -96,7 +97,7 @@ def fetch(
         BundleFault: One has no wheel for that machine, or the index is not reached.
     """
     words = ["download", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
-    words += ["--implementation", "cp", "--python-version", python, "--retries", "2"]
+    words += ["--implementation", "cp", "--python-version", python]
     for tag in platform.tags():
         words += ["--platform", tag]
     if constraint is not None:
@@ -184,9 +185,11 @@ def _index(wheels: Path | None) -> list[str]:
 
 def _run(words: Sequence[str], hear: Callable[[str], None]) -> int:
     """Runs pip, gives each line that it prints to a function, and returns its exit code."""
+    # By the environment, so that the pip which a build starts for itself gives up as soon.
+    environment = {"PIP_RETRIES": "2", **os.environ}
     with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace",
+        words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace",
     ) as process:  # fmt: skip
         assert process.stdout is not None
         for line in process.stdout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 
 import pytest
@@ -140,6 +141,17 @@ def test_with_the_real_pip(tmp_path, place, monkeypatch):
         "click-2.0-py3-none-any.whl",
         "numpy-2.0-cp311-cp311-manylinux_2_27_aarch64.manylinux_2_28_aarch64.whl",
     ]
+
+
+@pytest.mark.parametrize(("own", "used"), [(None, "2"), ("7", "7")])
+def test_pip_gives_up_soon_unless_somebody_wants_otherwise(monkeypatch, own, used):
+    monkeypatch.delenv("PIP_RETRIES", raising=False)
+    if own is not None:
+        monkeypatch.setenv("PIP_RETRIES", own)
+    lines: list[str] = []
+    code = "import os, sys; print(os.environ['PIP_RETRIES']); sys.exit('a fault')"
+    assert module._run([sys.executable, "-c", code], lines.append) == 1
+    assert sorted(lines) == [used, "a fault"]
 
 
 def test_the_own_wheel_is_the_one_given_or_built_of_this_source(pip, place, tmp_path):
