@@ -117,7 +117,7 @@ fresh() {
 }
 
 # Names of all files but those that dpkg and ld.so keep for themselves.
-listing() { on "$1/root" "find / -xdev \\( -path /proc -o -path /dev -o -path /media -o -path /tmp -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \\) -prune -o -print | grep -v __pycache__ | sort"; }
+listing() { on "$1/root" "find / -xdev \\( -path /proc -o -path /dev -o -path /media -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \\) -prune -o -print | grep -v __pycache__ | sort"; }
 compare() {
     if diff made/before made/after; then echo "the same $(wc -l < made/after) files as before"; fi
 }
@@ -174,7 +174,7 @@ for case in "$@"; do
             say "$case: on the device"
             fresh "$case" "$arch" made/armhf made/armhf-without
             show "$case" 'sh /media/stick/armhf-without/install.sh'
-            show "$case" 'sh /media/stick/armhf/install.sh > /tmp/log 2>&1; code=$?; grep -E "^(install.sh|files|machine|installed|self-test|/var|done|next)" /tmp/log; exit $code'
+            show "$case" 'sh /media/stick/armhf/install.sh > /run/log 2>&1; code=$?; grep -E "^(install.sh|files|machine|installed|self-test|/var|done|next)" /run/log; exit $code'
             show "$case" "/opt/ser-edge/bin/ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
             show "$case" '/opt/ser-edge/bin/ser-edge doctor --model /var/lib/ser-edge' ;;
         arm64-deb)
@@ -211,7 +211,7 @@ for case in "$@"; do
             say "$case: installed"
             fresh "$case" "$arch" made/ser-edge_armhf.deb armhf/apt/more
             show "$case" 'dpkg -i /media/stick/ser-edge_armhf.deb 2>&1 | grep depends; dpkg -P ser-edge > /dev/null'
-            show "$case" 'rm -r /media/stick/more/partial /media/stick/more/lock; for deb in /media/stick/more/*; do package=$(dpkg-deb -f $deb Package); dpkg -s $package > /dev/null 2>&1 || set -- "$@" $deb; done; dpkg -i "$@" > /tmp/log 2>&1; echo "$# packages of Debian: exit code $?"'
+            show "$case" 'rm -r /media/stick/more/partial /media/stick/more/lock; for deb in /media/stick/more/*; do package=$(dpkg-deb -f $deb Package); dpkg -s $package > /dev/null 2>&1 || set -- "$@" $deb; done; dpkg -i "$@" > /run/log 2>&1; echo "$# packages of Debian: exit code $?"'
             listing "$case" > made/before
             show "$case" 'dpkg -i /media/stick/ser-edge_armhf.deb'
             show "$case" "ser-edge classify --model /var/lib/ser-edge /media/stick/$clip"
