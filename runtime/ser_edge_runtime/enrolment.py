@@ -19,27 +19,28 @@ FEWEST = 15
 HELD_BACK = 1.0
 """How strongly a correction is held back: the weight of its square beside one clip's answer."""
 
-NONE_BELOW = 3 / 8
-"""Variety of the answers up to which nothing is corrected."""
+NONE_BELOW = 2 / 7
+"""Variety of the answers up to which nothing is corrected: three of eight classes."""
 
-WHOLE_FROM = 5 / 8
-"""Variety from which all is."""
+WHOLE_FROM = 4 / 7
+"""Variety from which all is: five of eight."""
 
 _STEPS = 50
 
 
 def variety(answers: npt.ArrayLike) -> float:
-    """How many classes the answers are spread over, as a share of all classes; above 0, to 1.
+    """How many classes the answers are spread over: 0 for one, 1 for all of them alike.
 
     The exponential of the entropy of the mean answer (Hill, 1973: the effective number of
-    species), divided by the number of classes.
+    species), less one, as a share of the classes less one.
 
     Args:
         answers: Logarithms of probabilities, (clips, classes), at least one clip.
     """
     mean = np.exp(_normalised(np.asarray(answers, np.float64))).mean(axis=0)
     there = mean[mean > 0]
-    return float(np.exp(-(there * np.log(there)).sum()) / len(mean))
+    classes = np.exp(-(there * np.log(there)).sum())
+    return float((classes - 1) / max(1, len(mean) - 1))
 
 
 def trust(answers: npt.ArrayLike) -> float:

@@ -56,6 +56,15 @@ class TooFewClips(SerEdgeError):
         )
 
 
+class TooManyClips(SerEdgeError):
+    """An enrolment that needs no further clip."""
+
+    def __init__(self, name: str, clips: int) -> None:
+        super().__init__(
+            f"{name}: {clips} clips are more than a voice may have; give at most {MOST_CLIPS}"
+        )
+
+
 class VoiceFileError(FileError):
     """A voice's file that is damaged, or none."""
 
@@ -129,7 +138,8 @@ class Voice:
         Raises:
             VoiceNameError: As the class.
             TooFewClips: There are fewer clips than help.
-            ValueError: Results or voice are another model's, or there are too many clips.
+            TooManyClips: There are more than a voice may have.
+            ValueError: Results or voice are another model's.
         """
         name, labels, digest = checked_name(name), metadata.labels, model_digest(metadata)
         rows = []
@@ -145,6 +155,8 @@ class Voice:
         _, first = np.unique(answers, axis=0, return_index=True)
         if len(first) < FEWEST:
             raise TooFewClips(name, len(first))
+        if len(first) > MOST_CLIPS:
+            raise TooManyClips(name, len(first))
         return cls(name, digest, labels, answers[np.sort(first)])
 
     @property

@@ -82,19 +82,22 @@ def test_many_certain_answers_stay_finite():
     assert offset[0] < -60
 
 
-def test_variety_is_a_share_of_the_classes():
+def test_variety_counts_classes_from_one_to_all():
     certain = np.full((4, 4), -100.0) + 100 * np.eye(4)
     assert variety(certain) == pytest.approx(1)
-    assert variety(certain[:2]) == pytest.approx(1 / 2)
-    assert variety(certain[[0, 0, 0]]) == pytest.approx(1 / 4)
+    assert variety(certain[:2]) == pytest.approx(1 / 3)
+    assert variety(certain[[0, 0, 0]]) == pytest.approx(0)
     assert variety(np.zeros((1, 4))) == pytest.approx(1)
+    assert variety(np.zeros((1, 1))) == 0
 
 
-def test_who_sounds_alike_is_not_corrected():
-    alike = np.tile([0.0, *[-100.0] * 7], (30, 1))
+@pytest.mark.parametrize("classes", [2, 3, 6, 8, 20])
+def test_who_sounds_alike_is_not_corrected_whatever_the_classes(classes):
+    alike = np.tile([0.0, *[-100.0] * (classes - 1)], (30, 1))
     assert trust(alike) == 0
     assert not lean(alike).any()
     assert np.abs(balance(alike)).max() > 1
+    assert trust(np.zeros((1, classes))) == 1
 
 
 @settings(deadline=None, max_examples=30)

@@ -22,6 +22,7 @@ from ser_edge_runtime.voice import (
     MOST_CLIPS,
     OtherModel,
     TooFewClips,
+    TooManyClips,
     Voice,
     VoiceFileError,
     VoiceNameError,
@@ -197,7 +198,9 @@ def test_a_damaged_file_is_a_voice_or_one_line(at, put):
     assert np.isfinite(voice.lean).all()
 
 
-def test_more_clips_than_a_voice_may_have():
+def test_more_clips_than_a_voice_may_have(model):
+    with pytest.raises(TooManyClips, match=r"anna: 1001 clips are more .* at most 1000"):
+        Voice.enrolled("anna", model.metadata, results(model.metadata.labels, MOST_CLIPS + 1))
     row = np.log(np.full((1, 3), 1 / 3, np.float32))
     assert Voice("a", "m", LABELS, np.tile(row, (MOST_CLIPS, 1))).clips == MOST_CLIPS
     with pytest.raises(ValueError, match="1001 clips"):
