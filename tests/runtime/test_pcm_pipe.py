@@ -6,6 +6,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ser_edge_runtime.audio import decode_wav
 from ser_edge_runtime.errors import NonFiniteAudio, NotAudio, TruncatedAudio
@@ -57,6 +59,52 @@ def test_a_wav_says_itself_what_it_is(length, before):
     pipe, samples = read(data, rate=8000, kind="f32le", channels=2)
     assert pipe.sample_rate == 22050
     np.testing.assert_array_equal(samples, decode_wav(pcm16(SAMPLES), "-")[0])
+
+
+class Drips(io.RawIOBase):
+    """A pipe that gives as many bytes at a time as these numbers say, over and over."""
+
+    def __init__(self, data, sizes):
+        self.left, self.sizes, self.turn = data, sizes, 0
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        count = min(self.sizes[self.turn % len(self.sizes)], len(buffer))
+        self.turn += 1
+        part, self.left = self.left[:count], self.left[count:]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+@settings(max_examples=60)
+@given(
+    kind=st.sampled_from(sorted(SAMPLE_TYPES)),
+    channels=st.integers(1, 5),
+    frames=st.integers(1, 700),
+    rate=st.sampled_from([1000, 8000, 44100]),
+    extensible=st.booleans(),
+    before=st.lists(st.binary(max_size=40), max_size=3),
+    known=st.booleans(),
+    sizes=st.lists(st.integers(1, 999), min_size=1, max_size=6),
+)
+def test_a_pipe_in_drips_gives_the_samples_of_the_file(
+    kind, channels, frames, rate, extensible, before, known, sizes
+):
+    bits = 8 * SAMPLE_BYTES[SAMPLE_TYPES[kind]]
+    data = wav(
+        raw(kind, SAMPLES[: channels * frames])[0],
+        tag=3 if kind.startswith("f") else 1, channels=channels, rate=rate, bits=bits,
+        extensible=extensible, length=None if known else 0xFFFFFFFF,
+        before=b"".join(chunk(b"LIST", body) for body in before),
+        after=chunk(b"LIST", b"\x7f" * 99) if known else b"",
+    )  # fmt: skip
+    expected, _ = decode_wav(data, "-")
+    pipe = PcmPipe(io.BufferedReader(Drips(data, sizes)), "-", 16000, "u8", 2)
+    assert pipe.sample_rate == rate
+    np.testing.assert_array_equal(np.concatenate(list(pipe)), expected)
+    assert len(expected) == frames
 
 
 def test_what_follows_the_samples_of_a_wav_is_not_heard():
