@@ -157,7 +157,8 @@ class JsonLines:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row: dict[str, Any] = json.loads(line)
+        os.fsencode(row["path"])  # a name that no file of this system has is refused
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("path"), str) else None
+    return row

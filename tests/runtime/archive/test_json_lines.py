@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,7 +161,15 @@ def test_results_of_somebody_else_are_left_alone(tmp_path, content):
     assert path.read_text() == '{"path": "a"}\n'
 
 
-@pytest.mark.parametrize("line", [b"nonsense", b"[1]", b'{"path": 1}', b'{"label": "a"}', b"\0"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense", b"[1]", b'"path"', b"null", b'{"path": 1}', b'{"path": null}', b"\0",
+        b'{"label": "a"}', b"[" * 100_000,
+        *([] if os.name == "nt" else [b'{"path": "\\ud800"}']),
+    ],
+    ids=lambda line: line[:20],
+)  # fmt: skip
 def test_a_damaged_line_is_named_unless_it_is_the_torn_last(tmp_path, line):
     path = tmp_path / "out.jsonl"
     with JsonLines(path, JOB) as store:
