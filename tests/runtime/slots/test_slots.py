@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from ser_edge_runtime.errors import (
     ModelRefused,
     NoInterpreter,
     SelfTestFailed,
+    SerEdgeError,
     SlotsFault,
     UnreadableModel,
 )
@@ -231,6 +234,29 @@ def test_a_service_takes_up_a_switch_before_the_next_recording(slots, folder):
             assert loaded.sha256 == sha256_hex(expected)
     assert (served.reloads, served.failures) == (2, 0)
     assert newest_record(folder).name == "slots-00000003.json"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ENXIO])
+def test_a_card_that_cannot_be_read_leaves_a_service_its_model(slots, folder, monkeypatch, number):
+    slots.install(FIRST, None, TEST)
+    served, news = ServedModel(folder), []
+    served.on_change = news.append
+    slots.install(SECOND, None, TEST)
+
+    def fails(self, name):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(LocalFiles, "read", fails)
+    for _ in range(2):
+        with served.classifier() as (_, loaded):
+            assert loaded.sha256 == sha256_hex(FIRST)
+    (fault,) = news
+    assert isinstance(fault, SerEdgeError)
+    assert str(fault).startswith(f"{folder}: ")
+    assert (served.reloads, served.failures) == (0, 1)
+    monkeypatch.undo()
+    assert served.reload()
+    assert served.loaded.sha256 == sha256_hex(SECOND)
 
 
 # records and settings
