@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ser_edge_train.corpora import crema_d
-from ser_edge_train.licences import LICENCES, corpora_of, product_answer
+from ser_edge_train.licences import ANSWERS, LICENCES, corpora_of, product_answer
 from ser_edge_train.manifest import CORPUS_LABELS
 
 
@@ -45,6 +45,7 @@ def test_the_answer(corpora, licence, answer):
     assert product_answer(corpora, licence) == answer
     assert product_answer(corpora[::-1], licence) == answer
     assert "\n" not in answer
+    assert answer.startswith(ANSWERS)
 
 
 def test_a_files_corpora_are_those_it_names():

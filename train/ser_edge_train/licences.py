@@ -30,6 +30,9 @@ LICENCES: Final[Mapping[str, CorpusLicence]] = {
     "savee": CorpusLicence("SAVEE", "research use only", False),
 }
 
+ANSWERS: Final = ("No: ", "Yes: ", "Ask whose ", "Not known: ")
+"""How every answer of :func:`product_answer` begins."""
+
 _RESTRICTING: Final = ("non-commercial", "noncommercial", "research")
 _MOST_NAMED: Final = 5
 

@@ -336,6 +336,28 @@ def paired_bootstrap_interval(
     return _percentiles(drops, level)
 
 
+def unpaired_bootstrap_interval(
+    first: npt.ArrayLike, second: npt.ArrayLike, statistic: Statistic = uar, *, seed: int = 0
+) -> Interval | None:
+    """95 % interval of ``statistic(first) - statistic(second)``, of two groups of speakers.
+
+    Args:
+        first: One confusion matrix a speaker, (speakers, classes, classes).
+        second: Other speakers' of the same classes.
+        statistic: As for :func:`bootstrap_interval`.
+        seed: As for :func:`bootstrap_interval`.
+
+    Returns:
+        None where a group has fewer than two speakers.
+    """
+    groups = [np.asarray(group, np.float64) for group in (first, second)]
+    if min(map(len, groups)) < 2:
+        return None
+    # Two streams: with one seed, groups of one size would be drawn alike.
+    drawn = [_drawn(of, BOOTSTRAP_DRAWS, 2 * seed + place) for place, of in enumerate(groups)]
+    return _percentiles(statistic(drawn[0]) - statistic(drawn[1]), 0.95)
+
+
 def _drawn(matrices: Floats, draws: int, seed: int) -> Floats:
     """Summed confusion matrices of ``draws`` samples of speakers, (draws, classes, classes)."""
     speakers = len(matrices)
