@@ -93,13 +93,16 @@ def test_a_pipe_in_drips_gives_the_samples_of_the_file(
     kind, channels, frames, rate, extensible, before, known, sizes
 ):
     bits = 8 * SAMPLE_BYTES[SAMPLE_TYPES[kind]]
+    payload = raw(kind, SAMPLES[: channels * frames])[0]
     data = wav(
-        raw(kind, SAMPLES[: channels * frames])[0],
+        payload,
         tag=3 if kind.startswith("f") else 1, channels=channels, rate=rate, bits=bits,
         extensible=extensible, length=None if known else 0xFFFFFFFF,
         before=b"".join(chunk(b"LIST", body) for body in before),
         after=chunk(b"LIST", b"\x7f" * 99) if known else b"",
     )  # fmt: skip
+    if not known and len(payload) % 2:
+        data = data[:-1]  # who does not know the length writes no padding after it
     expected, _ = decode_wav(data, "-")
     pipe = PcmPipe(io.BufferedReader(Drips(data, sizes)), "-", 16000, "u8", 2)
     assert pipe.sample_rate == rate

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import os
+import platform
 import threading
 import tracemalloc
 from pathlib import Path
@@ -30,6 +31,9 @@ RATIOS = [
     (16000, 48000),
     (16000, 24414),
 ]
+# A hundred or two float32 products are summed: eight partial sums side by side on x86, four on
+# ARM, which leaves twice the rounding.
+LEAST_ROUNDING = 2e-7 if platform.machine() in ("x86_64", "AMD64") else 4e-7
 
 
 def tone(rate: int, frequency: float, seconds: float = 1.0) -> np.ndarray:
@@ -96,7 +100,7 @@ def test_the_filter_is_symmetric_in_time(source, target):
 @pytest.mark.parametrize(("source", "target"), RATIOS)
 def test_a_constant_stays_that_constant(source, target):
     after = resample(np.full(source, 0.25, np.float32), source, target)
-    assert np.max(np.abs(inner(after, target) - 0.25)) < 2e-7
+    assert np.max(np.abs(inner(after, target) - 0.25)) < LEAST_ROUNDING
 
 
 @pytest.mark.parametrize(("source", "target"), RATIOS)
