@@ -24,3 +24,8 @@ ser-edge convert "$work/default" --store "$work/features" --name "ser-edge defau
     --out "$work/default.tflite"
 cp "$work/default.tflite" runtime/ser_edge_runtime/models/default.tflite
 python docs/make_scores.py
+# The card of this one fold; of the recipe's five, once docs/make_recipe_runs.sh has trained them:
+#   python docs/make_card.py RUNS --data "$work/manifest.csv"
+part=validation
+[ "${3:-}" != --score-test ] || part=test
+python docs/make_card.py "$work/default" --part "$part" --data "$work/manifest.csv"

@@ -1,7 +1,8 @@
-"""Writes the default model's figures into README.md and the card: ``python docs/make_scores.py``.
+"""Writes the default model's figures into README.md: ``python docs/make_scores.py``.
 
 The scores come out of the model file itself, the first screen's result out of the command
-that stands above it. Tests hold that what is committed is what this script writes.
+that stands above it. The card (docs/make_card.py) has the same table. Tests hold that what is
+committed is what this script writes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from ser_edge.scores import conversion_loss, score_rows
 from ser_edge_runtime.model_file import default_model_path, read_model_file
 
 README = Path(__file__).parent.parent / "README.md"
-CARD = default_model_path().with_name("README.md")
 BEGIN = "<!-- scores of the default model, written by docs/make_scores.py -->\n"
 END = "<!-- end of scores -->\n"
 
@@ -83,5 +83,4 @@ if __name__ == "__main__":
     README.write_text(
         with_result(updated(README.read_text("utf-8"), metadata.scores)), encoding="utf-8"
     )
-    CARD.write_text(updated(CARD.read_text("utf-8"), metadata.scores), encoding="utf-8")
-    sys.stdout.write(f"{README}\n{CARD}\n")
+    sys.stdout.write(f"{README}\n")

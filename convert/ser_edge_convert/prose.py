@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Final
 
 WIDTH: Final = 100
+# A number and its per cent stay on one line.
+_PERCENT: Final = "\N{NO-BREAK SPACE}%"
 
 
 def wrapped(lines: Iterable[str], whole: tuple[str, ...] = ()) -> str:
@@ -22,10 +24,11 @@ def wrapped(lines: Iterable[str], whole: tuple[str, ...] = ()) -> str:
 def _cut(line: str, whole: tuple[str, ...]) -> list[str]:
     if line.startswith(("|", "#", " ", "!", "<", *whole)) or len(line) <= WIDTH or "\n" in line:
         return [line]
-    return textwrap.wrap(
-        line,
+    cut = textwrap.wrap(
+        line.replace(" %", _PERCENT),
         WIDTH,
         subsequent_indent="  " if line.startswith("- ") else "",
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [one.replace(_PERCENT, " %") for one in cut]

@@ -124,7 +124,7 @@ def test_the_readmes_scores_are_those_of_the_default_model():
     assert make_scores.updated(README, scores) == README, "run: python docs/make_scores.py"
     assert "| ravdess | 8 |" in README
     card = default_model_path().with_name("README.md").read_text("utf-8")
-    assert make_scores.updated(card, scores) == card, "run: python docs/make_scores.py"
+    assert make_scores.table(scores) in card, "run: python docs/make_card.py"
 
 
 def test_the_command_lines_reference_is_what_help_prints():
