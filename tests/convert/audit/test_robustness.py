@@ -196,6 +196,12 @@ def test_a_sample_has_as_many_of_each_class_of_each_corpus():
         assert {spoken.count(speaker) for speaker in "abcdefgh"} == {1, 2}
 
 
+def test_a_small_sample_hears_more_speakers_than_clips_of_a_class():
+    table = table_of("abcdefghijkl", 9)
+    (places,) = sample([table], 12, seed=0)
+    assert len({table.rows[place].speaker for place in places}) > 6
+
+
 def test_a_sample_hangs_on_names_and_seed_alone():
     tables = [table_of("abcd", 5), table_of("ef", 5)]
 
