@@ -64,7 +64,7 @@ def pages(model: Path, card: Path, content: Mapping[str, Any]) -> dict[Path, str
         robustness=_json(DOCS / "robustness.json", []),
         audits=_json(DOCS / "audits.json", {"audits": []})["audits"],
         docs=Path(os.path.relpath(DOCS, card.parent)).as_posix() + "/",
-        licence_file=LICENCE if (card.parent / LICENCE).is_file() else "",
+        licence_file=LICENCE if LICENCE in metadata.licence else "",
         curve=picture_path(model).name,
     )
     picture = card.with_name(sources.curve)

@@ -352,6 +352,8 @@ def test_the_script_writes_a_members_card_and_keeps_its_figures(place, monkeypat
     first = card.read_bytes(), picture.read_bytes(), cards.read_bytes()
     assert first[0].startswith(b"# Model card: a small one\n")
     assert f"]({picture.name})".encode() in first[0]
+    # Its licence names no file, so that of the other models is not its own.
+    assert b"Licence of the weights: ask us. The code" in first[0]
     # From the kept figures alone the same comes out.
     card.unlink()
     run_script(monkeypatch, "--model", model, "--cards", cards)
