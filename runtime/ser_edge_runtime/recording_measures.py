@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ser_edge_runtime.front_end.framing import frames_of
 from ser_edge_runtime.records import record
 from ser_edge_runtime.resampling import resample
 
@@ -118,7 +119,8 @@ def measure(samples: Samples, sample_rate: int) -> Measures:
 def _frames(samples: npt.NDArray[np.float32], length: int) -> npt.NDArray[np.float32]:
     """Frames (n, length), one every 16 ms; at least one."""
     padded = np.pad(samples, (0, max(0, length - len(samples))))
-    return np.lib.stride_tricks.sliding_window_view(padded, length)[::_HOP]
+    # Not sliding_window_view: on 32-bit machines it refuses two minutes, a window a sample.
+    return frames_of(padded, length, _HOP)
 
 
 def _spectra(frames: npt.NDArray[np.float32]) -> Floats:

@@ -19,6 +19,8 @@ from ser_edge_runtime.front_end import FrontEndSpec, LogMel, Normaliser
 from ser_edge_runtime.metadata import FORMAT_VERSION, Metadata, TensorInfo, check_fit
 from ser_edge_runtime.model_file import read_model_file
 
+from .machines import SUBNORMALS
+
 DATA = Path(__file__).resolve().parent.parent / "data"
 
 
@@ -44,8 +46,9 @@ def test_reads_what_it_writes(metadata):
 
 
 def test_a_float32_survives_the_way_through_json(metadata):
+    least, small = (3e-45, 1e-38) if SUBNORMALS else (2e-38, 2e-38)
     odd = Normaliser(
-        np.array([np.pi, 1e-30, -1e30, 3e-45], np.float32), np.array([1e-38, 7, 9, 1], np.float32)
+        np.array([np.pi, 1e-30, -1e30, least], np.float32), np.array([small, 7, 9, 1], np.float32)
     )
     again = Metadata.from_json(replace(metadata, normaliser=odd).to_json().encode(), "m")
     assert again.normaliser == odd

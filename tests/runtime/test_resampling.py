@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import os
-import platform
 import threading
 import tracemalloc
 from pathlib import Path
@@ -18,6 +17,8 @@ from ser_edge_runtime.audio import load_audio
 from ser_edge_runtime.errors import SampleRateError
 from ser_edge_runtime.resampling import Resampler, resample, resampled_length
 
+from .machines import LEAST_ROUNDING
+
 RATIOS = [
     (48000, 16000),
     (44100, 16000),
@@ -31,9 +32,6 @@ RATIOS = [
     (16000, 48000),
     (16000, 24414),
 ]
-# A hundred or two float32 products are summed: eight partial sums side by side on x86, four on
-# ARM, which leaves twice the rounding.
-LEAST_ROUNDING = 2e-7 if platform.machine() in ("x86_64", "AMD64") else 4e-7
 
 
 def tone(rate: int, frequency: float, seconds: float = 1.0) -> np.ndarray:
