@@ -107,7 +107,7 @@ def _sections(path: Path, size: int, metadata: Metadata) -> Iterator[tuple[str, 
 
 def _product_use(metadata: Metadata) -> str:
     """The line of the model's card, too."""
-    from ser_edge_train.licences import corpora_of, product_answer
+    from ser_edge_runtime.licences import corpora_of, product_answer
 
     return product_answer(corpora_of(metadata.provenance, metadata.scores), metadata.licence)
 

@@ -24,9 +24,9 @@ from ser_edge_convert.errors import AuditRefused
 from ser_edge_convert.packaging import package
 from ser_edge_convert.prose import wrapped
 from ser_edge_runtime.front_end import Normaliser
+from ser_edge_runtime.licences import product_answer
 from ser_edge_runtime.model_file import default_model_path, read_model_file
 from ser_edge_train.evaluation import score, score_together
-from ser_edge_train.licences import product_answer
 from ser_edge_train.predictions import ClipRow, Predictions
 from tests.convert.audit import toys
 from tests.train.fold_runs import fold_run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ser_edge_runtime.licences import ANSWERS, LICENCES, corpora_of, product_answer
 from ser_edge_train.corpora import crema_d
-from ser_edge_train.licences import ANSWERS, LICENCES, corpora_of, product_answer
 from ser_edge_train.manifest import CORPUS_LABELS
 
 

@@ -10,9 +10,9 @@ from ser_edge_convert.card import tables
 from ser_edge_convert.card.tables import joined, percent, points
 from ser_edge_convert.prose import wrapped
 from ser_edge_convert.robustness import page as robustness_page
+from ser_edge_runtime.licences import ANSWERS, LICENCES, corpora_of, product_answer
 from ser_edge_runtime.metadata import Metadata
 from ser_edge_train.fairness import wide_gaps
-from ser_edge_train.licences import ANSWERS, LICENCES, corpora_of, product_answer
 
 CALIBRATION_BOUND: Final = 0.05
 GAP_BOUND: Final = 0.05
