@@ -236,7 +236,7 @@ def test_what_is_left_out_stays_out():
         ({"protocol__fold": 0}, "protocol.fold: "),
         (
             {"network": {"name": "mlp"}},
-            "network.name: 'mlp' is none of cnn1d, cnn_lstm, conv_stack, ds_cnn",
+            "network.name: 'mlp' is none of cnn1d, cnn2d, cnn_lstm, conv_stack, ds_cnn",
         ),
         ({"network": {}}, "network.name: None is none of"),
         ({"network": "cnn1d"}, "network: "),
