@@ -50,8 +50,9 @@ so python3-numpy of the system is used. docs/bundle.md has all of it.""",
 @click.option("--out", type=click.Path(), metavar="PATH", required=True,
               help="Folder to write, missing or empty; with --deb, the package.")  # fmt: skip
 @click.option("--deb", is_flag=True, help="Write a Debian package.")
-@click.option("--interpreter", type=click.Choice(INTERPRETERS), help="Interpreter to bring; "
-              "by default ai-edge-litert, for armhf tflite-runtime.")  # fmt: skip
+@click.option("--interpreter", "brought", type=click.Choice(INTERPRETERS),
+              help="Interpreter to bring; by default ai-edge-litert, for armhf "
+              "tflite-runtime.")  # fmt: skip
 @click.option("--signature", metavar="FILE", help="Detached signature; by default MODEL.sig.")
 @click.option("--sign", metavar="KEY", help="OpenSSH key to sign the model with now.")
 @click.option("--wheel", metavar="FILE", help="ser-edge's own wheel; by default built of the "
@@ -70,7 +71,7 @@ def command(
     python: str,
     out: str,
     deb: bool,
-    interpreter: str | None,
+    brought: str | None,
     signature: str | None,
     sign: str | None,
     wheel: str | None,
@@ -106,7 +107,7 @@ def command(
         None if sign is not None else read_signature(model, signature),
         kind,
         python,
-        interpreter or kind.interpreter,
+        brought or kind.interpreter,
         _existing(wheel),
         _existing(wheels),
         _existing(constraint),
