@@ -107,7 +107,9 @@ def test_clips_are_added_behind_those_before(anna, model):
 
 @pytest.mark.parametrize("count", [0, 1, FEWEST - 1])
 def test_too_few_clips_are_refused(model, count):
-    with pytest.raises(TooFewClips, match=f"anna: {count} clips are too few.*{FEWEST} or more"):
+    with pytest.raises(
+        TooFewClips, match=f"anna: {count} clips? (is|are) too few.*{FEWEST} or more"
+    ):
         Voice.enrolled("anna", model.metadata, results(model.metadata.labels, count))
 
 
@@ -251,3 +253,8 @@ def test_another_models_voice_is_refused(classifier, anna):
 def test_the_public_names():
     assert ser_edge_runtime.Voice is Voice
     assert ser_edge_runtime.Voices.__name__ == "Voices"
+
+
+def test_one_clip_is_one():
+    assert str(TooFewClips("anna", 1)).startswith("anna: 1 clip is too few to enrol a voice; give")
+    assert str(TooFewClips("anna", 2)).startswith("anna: 2 clips are too few")
