@@ -51,8 +51,8 @@ class TooFewClips(SerEdgeError):
 
     def __init__(self, name: str, clips: int) -> None:
         super().__init__(
-            f"{name}: {'1 clip is' if clips == 1 else f'{clips} clips are'} too few to enrol a voice; "
-            f"give {FEWEST} or more, in which it sounds different"
+            f"{name}: {'1 clip is' if clips == 1 else f'{clips} clips are'} too few to enrol a "
+            f"voice; give {FEWEST} or more, in which it sounds different"
         )
 
 
