@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 
 ARM_32 = platform.machine().startswith("armv")
+ARM = ARM_32 or platform.machine() in ("aarch64", "arm64")
 
-# tflite-runtime's library for 32-bit ARM makes the processor take the smallest numbers for zero.
-SUBNORMALS = not ARM_32
+# On ARM, tflite-runtime's library makes the processor take the smallest numbers for zero.
+SUBNORMALS = not (ARM and importlib.util.find_spec("tflite_runtime"))
 
-# Its wheel for 32-bit ARM was built without.
+# tflite-runtime's wheel for 32-bit ARM was built without.
 XNNPACK_BUILT_IN = not ARM_32
 
 # Of sums of a hundred or two float32 products: eight partial sums side by side on x86, four on
