@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shlex
@@ -18,6 +17,7 @@ from ser_edge.cli import cli
 from ser_edge.commands import COMMANDS
 from ser_edge_runtime import Classifier, load_audio
 from ser_edge_runtime.model_file import default_model_path, read_model_file
+from tests.scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -43,13 +43,6 @@ def console_blocks(text: str) -> list[tuple[str, str]]:
             command, _, output = part.partition("\n")
             found.append((command, output))
     return found
-
-
-def load(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(command: str) -> subprocess.CompletedProcess[str]:
@@ -119,7 +112,7 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
 
 
 def test_the_readmes_scores_are_those_of_the_default_model():
-    make_scores = load(ROOT / "docs" / "make_scores.py")
+    make_scores = load_script(ROOT / "docs" / "make_scores.py")
     scores = read_model_file(default_model_path()).metadata.scores
     assert make_scores.updated(README, scores) == README, "run: python docs/make_scores.py"
     assert "| ravdess | 8 |" in README

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -13,21 +12,13 @@ import pytest
 from ser_edge.commands.train import command as train_command
 from ser_edge_train.recipes import load_recipe, recipe_names
 from ser_edge_train.report import ReportError
+from tests.scripts import load_script
 from tests.train.fold_runs import fold_run
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def script() -> Any:
-    spec = importlib.util.spec_from_file_location("make_recipes", DOCS / "make_recipes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-make_recipes = script()
+make_recipes = load_script(DOCS / "make_recipes.py")
 COMMITTED = json.loads((DOCS / "recipe-runs.json").read_text("utf-8"))
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -29,6 +27,7 @@ from ser_edge_runtime.model_file import default_model_path, read_model_file
 from ser_edge_train.evaluation import score, score_together
 from ser_edge_train.predictions import ClipRow, Predictions
 from tests.convert.audit import toys
+from tests.scripts import load_script
 from tests.train.fold_runs import fold_run
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -36,18 +35,7 @@ TEACHER = {"name": "a large encoder", "scores": "whisper-1.csv", "weight": 0.6,
            "temperature": 1.0, "learnt_by": "this partition"}  # fmt: skip
 
 
-def script() -> Any:
-    spec = importlib.util.spec_from_file_location("make_card", DOCS / "make_card.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    path = list(sys.path)
-    spec.loader.exec_module(module)
-    sys.path[:] = path
-    return module
-
-
-make_card = script()
+make_card = load_script(DOCS / "make_card.py")
 
 
 @pytest.fixture(scope="module")

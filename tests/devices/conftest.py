@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from ser_edge.cli import run
+from ser_edge.devices import wheels
 from tests.cli.conftest import one_line, ser_edge
 from tests.runtime.slots.models import broken_model, model
+
+from .fake_wheels import FakePip, shelf
 
 __all__ = ["one_line", "ser_edge"]
 
@@ -73,3 +76,11 @@ def call(capsys):
         return code, rows, printed.err.splitlines()
 
     return calling
+
+
+@pytest.fixture
+def pip(monkeypatch, tmp_path):
+    """Stands for pip; it hands out small wheels."""
+    fake = FakePip(shelf(tmp_path / "shelf"))
+    monkeypatch.setattr(wheels, "_run", fake)
+    return fake

@@ -18,13 +18,6 @@ from tests.runtime.slots.models import make_key, model, signers
 
 
 @pytest.fixture
-def pip(monkeypatch, tmp_path):
-    fake = FakePip(shelf(tmp_path / "shelf"))
-    monkeypatch.setattr(wheels_module, "_run", fake)
-    return fake
-
-
-@pytest.fixture
 def arm(tmp_path):
     """The words of a call but for the model and --out."""
     own = make_wheel(tmp_path, "ser_edge", "0.1.0")

@@ -47,13 +47,6 @@ def tar(data: bytes) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
 
 
 @pytest.fixture
-def pip(monkeypatch, tmp_path):
-    fake = FakePip(shelf(tmp_path / "shelf"))
-    monkeypatch.setattr(wheels_module, "_run", fake)
-    return fake
-
-
-@pytest.fixture
 def build(capsys, tmp_path, pip):
     """Makes a package of release 7 and gives its file."""
     (tmp_path / "m.tflite").write_bytes(model(7, licence="free of all"))

@@ -10,16 +10,9 @@ import pytest
 from ser_edge.devices import wheels as module
 from ser_edge.devices.platforms import PLATFORMS
 from ser_edge.devices.wheels import BundleFault, Wheel, fetch, own_wheel, unpacked
-from tests.devices.fake_wheels import FakePip, make_wheel, shelf
+from tests.devices.fake_wheels import make_wheel, shelf
 
 ARM64, ARMHF = PLATFORMS["aarch64"], PLATFORMS["armhf"]
-
-
-@pytest.fixture
-def pip(monkeypatch, tmp_path):
-    fake = FakePip(shelf(tmp_path / "shelf"))
-    monkeypatch.setattr(module, "_run", fake)
-    return fake
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import wave
@@ -11,16 +10,13 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
+from tests.scripts import load_script
 from tests.signals import noise
 
 
 @pytest.fixture(scope="module")
 def script():
-    path = ROOT / "docs" / "look_at_service.py"
-    spec = importlib.util.spec_from_file_location("look_at_service", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "docs" / "look_at_service.py")
 
 
 def wav(samples, rate=16000) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from ser_edge_convert.packaging import package
 from ser_edge_runtime.classifier import Classifier
 from ser_edge_runtime.front_end import FrontEndSpec, LogMel, Normaliser
 from ser_edge_runtime.model_file import parse_model_file
+from tests.scripts import load_script
 
 RATE, HOP, BANDS = 8000, 80, 4
 SECONDS, FRAMES = 1.0, 101
@@ -22,13 +22,7 @@ USUAL = -40.0
 
 
 def _toys() -> Any:
-    path = Path(__file__).resolve().parents[1] / "data" / "make_toy_models.py"
-    spec = importlib.util.spec_from_file_location("make_toy_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(Path(__file__).resolve().parents[1] / "data" / "make_toy_models.py")
 
 
 def planted_graph(weights: np.ndarray, flat: bool = False) -> bytes:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 
 from ser_edge_runtime.enrolment import FEWEST, lean
 from ser_edge_train.metrics import uar
+from tests.scripts import load_script
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FIGURES = json.loads((DOCS / "enrolment.json").read_text("utf-8"))
@@ -20,15 +19,7 @@ LABELS = ("angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surpri
 
 @pytest.fixture(scope="module")
 def script():
-    before = list(sys.path)
-    spec = importlib.util.spec_from_file_location("study_enrolment", DOCS / "study_enrolment.py")
-    module = importlib.util.module_from_spec(spec)
-    # Where dataclasses look up the types of their fields.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    sys.path[:] = before
-    del sys.modules[spec.name]
+    return load_script(DOCS / "study_enrolment.py")
 
 
 def gain(part, corpus, clips, scenario="any"):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 from pathlib import Path
 
 import pytest
 
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.partitions import FOLDS, PARTS, speaker_folds
+from tests.scripts import load_script
 
 from .field import ALL, CREMA_D, RAVDESS, SAVEE, TESS, speakers, together
 from .recordings import make_manifest
@@ -132,10 +132,7 @@ def test_over_the_committed_folds_each_speaker_is_tested_once():
 
 
 def test_the_script_writes_the_committed_lists():
-    path = ROOT / "docs" / "make_folds.py"
-    spec = importlib.util.spec_from_file_location("make_folds", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script(ROOT / "docs" / "make_folds.py")
     pages = script.pages()
     assert sorted(page.name for page in pages) == ["crema-d.csv", "ravdess.csv"]
     for page, text in pages.items():

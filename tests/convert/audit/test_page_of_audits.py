@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,22 +17,14 @@ from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_runtime.model_file import read_model_file
 from ser_edge_train.run_directory import RunDirectory
 from tests.convert.audit import toys
+from tests.scripts import load_script
 from tests.system import three_interpreters
 
 DOCS = Path(__file__).parents[3] / "docs"
 POOLED = "toy, speaker-folds"
 
 
-def script() -> Any:
-    spec = importlib.util.spec_from_file_location("make_audit", DOCS / "make_audit.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-make_audit = script()
+make_audit = load_script(DOCS / "make_audit.py")
 
 
 @pytest.fixture(scope="module")

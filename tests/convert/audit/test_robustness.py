@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import pickle
 import re
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +21,7 @@ from ser_edge_train.disturbances import CLEAN, Disturbance
 from ser_edge_train.feature_store import read_clip
 from ser_edge_train.predictions import ClipRow, Predictions
 from tests.convert.audit import toys
+from tests.scripts import load_script
 
 DOCS = Path(__file__).parents[3] / "docs"
 NOISE = Disturbance("noise", "white noise", {"noise": {"snr_db": (-20.0, -20.0)}})
@@ -30,16 +29,7 @@ AROUND = Disturbance("silence around", "a second of it", silence_seconds=1.0)
 TRIED = (CLEAN, NOISE, AROUND)
 
 
-def script() -> Any:
-    spec = importlib.util.spec_from_file_location("make_robustness", DOCS / "make_robustness.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-make_robustness = script()
+make_robustness = load_script(DOCS / "make_robustness.py")
 
 
 @pytest.fixture(scope="module")
