@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ser_edge.scores import counted
+from ser_edge_runtime.wording import counted
 
 if TYPE_CHECKING:
     from ser_edge_convert.conversion import Conversion, Outcome

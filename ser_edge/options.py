@@ -85,18 +85,9 @@ class OutFile(click.ParamType):  # type: ignore[type-arg] # generic since click 
 
 def default_store() -> Path:
     """Where features are kept if nobody says: the user's cache folder of this system."""
-    import os
-    import sys
-    from pathlib import Path
+    from ser_edge_runtime.user_folders import user_folder
 
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "ser-edge" / "features"
+    return user_folder("cache") / "features"
 
 
 def store_option(function: Function) -> Function:

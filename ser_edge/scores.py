@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ser_edge_runtime.wording import counted
+
 ALL = "all"
 PARTS = ("test", "validation")
 _LARGEST = 1e15
@@ -82,11 +84,6 @@ def row_line(row: ScoreRow) -> str:
         f"{line}, accuracy {100 * row.accuracy:.1f} %: {counted(row.classes, 'class', 'classes')}, "
         f"{counted(row.clips, 'clip')} of {counted(row.speakers, 'speaker')}"
     )
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """A number and its noun: ``1 clip``, ``2 clips``; ``plural`` where it takes more than an s."""
-    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def side_by_side(report: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from ser_edge_runtime.digests import sha256_hex
 from ser_edge_runtime.enrolment import FEWEST, lean, trust
 from ser_edge_runtime.errors import FileError, SerEdgeError
 from ser_edge_runtime.records import record
+from ser_edge_runtime.wording import counted
 
 if TYPE_CHECKING:
     from ser_edge_runtime.classifier import Result
@@ -51,7 +52,7 @@ class TooFewClips(SerEdgeError):
 
     def __init__(self, name: str, clips: int) -> None:
         super().__init__(
-            f"{name}: {'1 clip is' if clips == 1 else f'{clips} clips are'} too few to enrol a "
+            f"{name}: {counted(clips, 'clip is', 'clips are')} too few to enrol a "
             f"voice; give {FEWEST} or more, in which it sounds different"
         )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from os import PathLike
 from pathlib import Path
 
 from ser_edge_runtime.errors import FileError, SerEdgeError
 from ser_edge_runtime.files import write_text_atomically
+from ser_edge_runtime.user_folders import user_folder
 from ser_edge_runtime.voice import Voice, VoiceFileError, checked_name
 
 SUFFIX = ".voice.json"
@@ -136,13 +136,4 @@ class Voices:
 def default_folder() -> Path:
     """Where voices are kept if nobody says: ``SER_EDGE_VOICES``, or the user's data folder."""
     chosen = os.environ.get("SER_EDGE_VOICES")
-    if chosen:
-        return Path(chosen)
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return base / "ser-edge" / "voices"
+    return Path(chosen) if chosen else user_folder("data") / "voices"

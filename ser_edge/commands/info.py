@@ -14,12 +14,12 @@ from ser_edge.describe import describe_front_end
 from ser_edge.output import Output, output_options
 from ser_edge.scores import (
     conversion_loss,
-    counted,
     other_scores,
     protocol_words,
     row_line,
     score_rows,
 )
+from ser_edge_runtime.wording import counted
 
 if TYPE_CHECKING:
     from ser_edge_runtime.model_file import Metadata, TensorInfo

@@ -14,8 +14,8 @@ from ser_edge.interrupt import Stop
 from ser_edge.live import LiveLine
 from ser_edge.options import Seconds, Share, interpreter_options, speaker_options
 from ser_edge.output import Output, output_options
-from ser_edge.scores import counted
 from ser_edge_runtime.errors import SerEdgeError, WindowError
+from ser_edge_runtime.wording import counted
 
 if TYPE_CHECKING:
     from io import BufferedReader

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,14 @@ from ser_edge.scores import (
     Loss,
     ScoreRow,
     conversion_loss,
-    counted,
     other_scores,
     part_rows,
     protocol_words,
     row_line,
     score_rows,
 )
+from ser_edge_runtime.wording import counted
+from tests.scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,10 +135,7 @@ def test_other_scores_are_those_without_a_form_of_their_own():
 
 @pytest.fixture(scope="module")
 def make_scores():
-    spec = importlib.util.spec_from_file_location("make_scores", ROOT / "docs" / "make_scores.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "docs" / "make_scores.py")
 
 
 def test_the_readmes_table_has_the_test_part_alone(make_scores):

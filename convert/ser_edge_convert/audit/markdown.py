@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ser_edge_convert.audit.auditing import largest, worst_class
+from ser_edge_runtime.wording import counted
 
 NOTHING = "–"
 MOST_FLIPS = 10
@@ -195,11 +196,6 @@ def latency(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return NOTHING
     return f"{found['features_ms']:.1f} + {found['model_ms']:.2f}"
-
-
-def counted(value: int, noun: str) -> str:
-    """A number and its noun: ``1 run``, ``2 runs``."""
-    return f"{value} {noun}{'' if value == 1 else 's'}"
 
 
 def _worst(variant: Mapping[str, Any]) -> str:
