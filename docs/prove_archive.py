@@ -134,7 +134,7 @@ def watch(child: subprocess.Popen[str], out: Path, goal: int) -> list[tuple[int,
     seen = []
     while child.poll() is None and (done := lines(out)) < goal:
         seen.append((done, sum(anonymous(pid) for pid in family(child.pid))))
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks at a process's memory
     return seen
 
 
@@ -142,7 +142,7 @@ def wait_for(condition) -> None:
     for _ in range(600):
         if condition():
             return
-        time.sleep(0.1)
+        time.sleep(0.1)  # the scheduler tells nobody when it listens
     raise SystemExit("the Dask scheduler did not start within a minute")
 
 

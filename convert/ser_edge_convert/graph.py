@@ -242,5 +242,6 @@ def _text(value: bytes | str | None) -> str:
 
 
 def _positions(values: object) -> tuple[int, ...]:
-    # The generated schema has no types: a vector comes as None or as something to iterate over.
-    return () if values is None else tuple(int(value) for value in values)  # type: ignore[attr-defined]
+    if values is None:
+        return ()
+    return tuple(int(value) for value in values)  # type: ignore[attr-defined]  # untyped schema: an iterable

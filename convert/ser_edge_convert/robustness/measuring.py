@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -80,7 +81,7 @@ def measure(
             mine = [_of(group, reference) for group in groups]
             tables = answers(
                 reference, chosen, mine, what, folder, processes=processes,
-                interpreter=interpreter, tell=lambda done, of: progress(stage, done, of),  # noqa: B023 - called at once
+                interpreter=interpreter, tell=partial(progress, stage),
             )  # fmt: skip
             for group, table in zip(groups, tables, strict=True):
                 found.setdefault((group.name, what.name), []).append(table)
