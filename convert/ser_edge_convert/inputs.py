@@ -249,12 +249,14 @@ class RunInputs(Inputs):
 
     @property
     def _teacher(self) -> dict[str, Any]:
-        """Without the place of its table: the same inputs give the same bytes anywhere."""
+        """Without the places of its files: the same inputs give the same bytes anywhere."""
         teacher = self.recipe.teacher
         if teacher is None:
             return {}
-        values = teacher.model_dump(mode="json", exclude_none=True)
-        return {"teacher": {name: value for name, value in values.items() if name != "scores"}}
+        values = teacher.model_dump(
+            mode="json", exclude_none=True, exclude={"scores": True, "hint": {"embeddings"}}
+        )
+        return {"teacher": values}
 
     @cached_property
     def report(self) -> dict[str, Any]:

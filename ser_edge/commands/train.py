@@ -45,6 +45,8 @@ Examples:
   ser-edge train --run runs/first --resume
   ser-edge train --recipe default --data manifest.csv --run runs/b --tensorboard logs/b
   ser-edge train --recipe default --data manifest.csv --run runs/t --teacher scores.csv
+  ser-edge train --recipe default --data manifest.csv --run runs/h --teacher scores.csv \\
+    --hint whisper.npz
   ser-edge train --recipe default --data manifest.csv --run runs/c --strategy multi-worker \\
     --workers host0:2222,host1:2222 --worker 0    (and on host1: --worker 1)
 
@@ -84,6 +86,8 @@ unbroken training ends with.""",
               "frozen, to the network; see ser-edge recipes rnn-cremad.")  # fmt: skip
 @click.option("--teacher", metavar="SCORES", help="Blend the soft labels of this table into "
               "the labels of training clips; see: ser-edge teach.")  # fmt: skip
+@click.option("--hint", metavar="EMBEDDINGS", help="With a teacher: let a second head, which is "
+              "not kept, learn these embeddings beside the labels.")  # fmt: skip
 @click.option("--score-test", is_flag=True, help="Score the test part too: once, when all is "
               "chosen.")  # fmt: skip
 @click.option("--tensorboard", metavar="FOLDER", help="Log losses, UAR and learning rate of each "
@@ -109,6 +113,7 @@ def command(
     epochs: int | None,
     speaker_embedding: str | None,
     teacher: str | None,
+    hint: str | None,
     score_test: bool,
     tensorboard: str | None,
     strategy: str,
@@ -152,6 +157,7 @@ def command(
         epochs=epochs,
         speaker_embedding=speaker_embedding,
         teacher=teacher,
+        hint=hint,
     )
     with output.progress("training") as progress, ExitStack() as stack:
         manifest = (

@@ -27,11 +27,14 @@ def lesson(ser_edge, tmp_path_factory):
     names = np.array([clip.path for clip in manifest.clips])
     np.savez(folder / "encoder.npz", path=names, embedding=np.array(rows, np.float32))
     (folder / "wrong.npz").write_text("no zip")
+    wide = np.tile(np.array(rows, np.float32), (1, 40))
+    np.savez(folder / "wide.npz", path=names, embedding=wide)
 
     def step(*words):
         return ser_edge(*words, cwd=folder, SER_EDGE_STORE=str(folder / "store"))
 
     asked = ("--recipe", "pupil.toml", "--data", "manifest.csv")
+    hinted = ("train", *asked, "--processes", "1", "--hint")
     done = {
         "text": step("teach", "encoder.npz", *asked, "--out", "scores.csv"),
         "json": step("teach", "encoder.npz", *asked, "--out", "again.csv", "--json"),
@@ -40,6 +43,9 @@ def lesson(ser_edge, tmp_path_factory):
                        "--processes", "1"),
         "refused": step("train", *asked, "--run", "refused", "--teacher", "scores.csv",
                         "--fold", "2", "--processes", "1"),
+        "hinted": step(*hinted, "wide.npz", "--run", "hinted", "--teacher", "scores.csv"),
+        "narrow": step(*hinted, "encoder.npz", "--run", "narrow", "--teacher", "scores.csv"),
+        "alone": step(*hinted, "encoder.npz", "--run", "alone"),
     }  # fmt: skip
     return folder, done
 
@@ -83,3 +89,39 @@ def test_a_wrong_file_is_one_line(lesson):
     (line,) = done["wrong"].stderr.splitlines()
     assert "wrong.npz: no .npz file" in line
     assert not (folder / "none.csv").exists()
+
+
+def test_a_run_with_a_hint_says_so_and_keeps_no_second_head(lesson):
+    folder, done = lesson
+    assert done["hinted"].returncode == 0, done["hinted"].stderr
+    (line,) = [it for it in done["hinted"].stdout.splitlines() if it.startswith("hint: ")]
+    assert line.startswith("hint: 256 values of wide.npz, ")
+    report, plain = (
+        json.loads((folder / name / "report.json").read_text()) for name in ("hinted", "taught")
+    )
+    assert report["teacher"]["hint"]["components"] == 256
+    assert report["model"]["parameters"] == plain["model"]["parameters"]
+    assert plain["teacher"]["hint"] is None
+    page = (folder / "hinted" / "report.html").read_text()
+    assert "A second head, which is not kept, learnt 256 values of its embeddings" in page
+    assert "A second head" not in (folder / "taught" / "report.html").read_text()
+
+
+def test_a_hint_of_too_few_values_is_refused_in_one_line(lesson):
+    folder, done = lesson
+    assert done["narrow"].returncode == 1
+    (line,) = done["narrow"].stderr.splitlines()
+    assert line == (
+        "ser-edge: encoder.npz: 8 values a recording, 256 are to be learnt; "
+        "set teacher.hint.components to fewer"
+    )
+    assert not (folder / "narrow").exists()
+
+
+def test_a_hint_without_a_teacher_is_refused_in_one_line(lesson):
+    folder, done = lesson
+    assert done["alone"].returncode == 2
+    (line,) = done["alone"].stderr.splitlines()
+    assert "teacher.hint: without a teacher there is no hint" in line
+    assert line.endswith("name its scores too: --teacher SCORES")
+    assert not (folder / "alone").exists()

@@ -284,6 +284,9 @@ def test_a_teacher_is_named_and_what_it_may_have_heard(sources):
     nameless = text({**TEACHER, "name": None, "learnt_by": "nobody knows"})
     assert "the model that made the table `whisper-1.csv`" in nameless
     assert "whose speakers its head learnt from is not known" in nameless
+    assert "second head" not in words + nameless
+    hinted = text({**TEACHER, "hint": {"components": 256, "weight": 3.0}})
+    assert "a second head, not kept, learnt 256 values of its embedding with weight 3;" in hinted
 
 
 def test_calibration_is_held_to_its_bound(sources):

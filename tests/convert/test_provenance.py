@@ -30,5 +30,17 @@ def test_the_teacher_is_named_without_the_place_of_its_table(tmp_path):
                      "scores_sha256": "ab" * 32, "learnt_by": "this partition"}  # fmt: skip
 
 
+def test_its_hint_is_told_without_the_place_of_the_embeddings(tmp_path):
+    run = toy_run.make_run(tmp_path, trained=False)
+    recipe = tomllib.loads(run.recipe.read_text("utf-8"))
+    hint = {"embeddings": "/somewhere/encoder.npz", "components": 64, "weight": 3.0,
+            "embeddings_sha256": "cd" * 32}  # fmt: skip
+    run.recipe.write_text(tomli_w.dumps({**recipe, "teacher": {**TEACHER, "hint": hint}}))
+    found = RunInputs.read(run).provenance()["teacher"]
+    assert found["hint"] == {"components": 64, "weight": 3.0, "by_speaker": True,
+                             "embeddings_sha256": "cd" * 32}  # fmt: skip
+    assert "somewhere" not in str(found)
+
+
 def test_a_teacher_needs_no_name():
     assert Teacher(scores="x.csv").name is None

@@ -22,7 +22,7 @@ from ser_edge_train.distribution import Distribution
 from ser_edge_train.fitting import fit
 from ser_edge_train.replicas import open_replicas
 from ser_edge_train.run_directory import RunDirectory
-from tests.train.toys import Listener, toy_data, toy_recipe
+from tests.train.toys import Listener, hinted, toy_data, toy_recipe
 
 # Neither batch normalisation nor dropout: what replicas compute is what one process computes.
 # Batches of 7 of 36 utterances are cut into unequal shares, the last one of 1 cannot be cut.
@@ -34,7 +34,12 @@ EXACT: dict[str, Any] = {
 }
 # The toy as it is: with both.
 NORM: dict[str, Any] = {"fit__epochs": 4, "fit__early_stopping": None}
-KINDS = {"exact": EXACT, "norm": NORM, "other": {**EXACT, "seed": 4}}
+# A second head beside the logits: known of the training utterances, of no other.
+HINT: dict[str, Any] = {
+    **EXACT,
+    "teacher": {"scores": "s.csv", "hint": {"embeddings": "e.npz", "components": 3}},
+}
+KINDS = {"hint": HINT, "exact": EXACT, "norm": NORM, "other": {**EXACT, "seed": 4}}
 SIGNALS = {"step": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
@@ -72,7 +77,13 @@ def fitted(folder: Path, asked: str, replicas: Any, worker: int) -> dict[str, An
     run = RunDirectory(folder / (f"{kind}-{worker}" if worker else kind))
     if not run.recipe.exists():
         run.create(recipe)
-    done = fit(recipe, *toy_data(recipe), run, resume=True, progress=listener, replicas=replicas)
+    train, validation, normaliser = toy_data(recipe)
+    if recipe.teacher is not None:
+        train, validation = hinted(train, 3, 5), hinted(validation, 3, None)
+    done = fit(
+        recipe, train, validation, normaliser, run,
+        resume=True, progress=listener, replicas=replicas,
+    )  # fmt: skip
     first = listener.reports[0].epoch if listener.reports else None
     return {"kind": kind, "epochs": done.epochs, "best": done.best_epoch, "first": first}
 

@@ -74,7 +74,7 @@ def folders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fits")
     printed = {}
     for strategy in ("none", "mirrored"):
-        printed[strategy] = Worker(folder / strategy, strategy, "exact", "norm").end()
+        printed[strategy] = Worker(folder / strategy, strategy, "exact", "norm", "hint").end()
     chief, other = pair(folder / "workers", ["exact", "norm", "other"], ["exact", "norm", "exact"])
     printed["workers"], printed["other"] = chief.end(), other.end()
     return folder, printed
@@ -126,14 +126,16 @@ def test_every_strategy_has_its_replicas(folders):
     assert counts == {"none": 1, "mirrored": 2, "workers": 2, "other": 2}
 
 
-@pytest.mark.parametrize("strategy", ["mirrored", "workers"])
-def test_two_replicas_end_with_the_weights_of_one_process(folders, strategy):
+@pytest.mark.parametrize(
+    ("strategy", "kind"), [("mirrored", "exact"), ("workers", "exact"), ("mirrored", "hint")]
+)
+def test_two_replicas_end_with_the_weights_of_one_process(folders, strategy, kind):
     folder, _ = folders
-    alone, spread = (checkpoint(folder / name, "exact") for name in ("none", strategy))
+    alone, spread = (checkpoint(folder / name, kind) for name in ("none", strategy))
     assert apart(alone, spread) < TOLERANCE
     assert alone.callbacks.keys() == spread.callbacks.keys()
     assert (alone.epoch, alone.best_epoch) == (spread.epoch, spread.best_epoch)
-    kept = [load_network(folder / name / "exact" / "model.keras") for name in ("none", strategy)]
+    kept = [load_network(folder / name / kind / "model.keras") for name in ("none", strategy)]
     for mine, its in zip(*(network.get_weights() for network in kept), strict=True):
         np.testing.assert_allclose(mine, its, rtol=0, atol=TOLERANCE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,15 @@ def toy_data(recipe: Recipe) -> tuple[Part, Part, Normaliser]:
     """Training part (not a multiple of the batch), validation part, and the normaliser."""
     train, validation = toy_part(recipe, 36, seed=1), toy_part(recipe, 20, seed=2)
     return train, validation, Normaliser.fit([train.features])
+
+
+def hinted(part: Part, components: int, seed: int | None) -> Part:
+    """A part whose hint tells the class, blurred by noise; without a seed nothing is known."""
+    hints = np.full((len(part), components), np.nan, np.float32)
+    if seed is not None:
+        noise = np.random.default_rng(seed).normal(size=hints.shape)
+        hints[:] = part.labels[:, None] - 1 + 0.1 * noise
+    return replace(part, hints=hints)
 
 
 class Stopped(Exception):

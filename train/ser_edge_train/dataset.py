@@ -41,6 +41,8 @@ class Part:
             Of equal ones that are not whole, as 0.5, an epoch shows that share, drawn anew.
         soft: Target distribution of each utterance over its allowed classes, (utterances,
             classes), in place of its label alone; None: the labels.
+        hints: Values that a second head learns, (utterances, components), NaN where they are
+            not known; None: there is no such head.
 
     Raises:
         ValueError: The lengths differ, or a label is not among the allowed classes.
@@ -53,11 +55,12 @@ class Part:
     copies: int = 0
     repeats: Array | None = None
     soft: Array | None = None
+    hints: Array | None = None
 
     def __post_init__(self) -> None:
         groups = len(self.features) / (self.copies + 1)
         lengths = {groups, len(self.labels), len(self.allowed)}
-        optional = (self.weights, self.repeats, self.soft)
+        optional = (self.weights, self.repeats, self.soft, self.hints)
         lengths |= {len(given) for given in optional if given is not None}
         if len(lengths) != 1:
             raise ValueError(f"a part's arrays differ in length: {sorted(lengths)}")
@@ -74,6 +77,16 @@ class Part:
         """Width of the mask."""
         return int(self.allowed.shape[1])
 
+    @property
+    def components(self) -> int:
+        """How many values of a hint there are; 0 without one."""
+        return 0 if self.hints is None else int(self.hints.shape[1])
+
+    @property
+    def target_width(self) -> int:
+        """Columns of :meth:`targets`."""
+        return 2 * self.classes + (0 if self.hints is None else self.components + 1)
+
     def rows(
         self, indices: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | int = 0
     ) -> Array:
@@ -83,13 +96,20 @@ class Part:
     def targets(self, indices: npt.NDArray[np.int64]) -> Array:
         """Target distributions, one-hot without soft ones, and masks of some utterances.
 
-        float32 (len(indices), 2 * classes).
+        Behind them stand the values of a hint, if there is one, 0 where they are not known,
+        and 1 where they are. float32 (len(indices), target_width).
         """
         if self.soft is None:
             distribution = np.eye(self.classes, dtype=np.float32)[self.labels[indices]]
         else:
             distribution = self.soft[indices]
-        return np.concatenate([distribution, self.allowed[indices].astype(np.float32)], axis=1)
+        columns = [distribution, self.allowed[indices].astype(np.float32)]
+        if self.hints is not None:
+            hints = self.hints[indices]
+            known = np.isfinite(hints).all(axis=1, keepdims=True)
+            values = np.where(known, hints, np.float32(0)).astype(np.float32)
+            columns += [values, np.asarray(known, np.float32)]
+        return np.concatenate(columns, axis=1)
 
 
 def class_weights(labels: npt.NDArray[np.int64], classes: int, how: str) -> Array:
@@ -199,6 +219,7 @@ class TrainingBatches:
             self._weights[indices],
             self._augmentation,
             np.random.default_rng([self._seed, epoch, place, _AUGMENTATION]),
+            self._part.classes,
         )
 
 

@@ -7,7 +7,8 @@ recording's file below the manifest's root, or ``audio_sha256``, its digest.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,7 @@ from ser_edge_runtime.errors import FileError
 from ser_edge_train.manifest import Clip
 
 NAMES = ("audio_sha256", "path")
+_LEAST_SPREAD = 1e-6
 
 
 class EmbeddingsError(FileError):
@@ -71,6 +73,29 @@ class Embeddings:
         place = {_plain(name): row for row, name in enumerate(self.names)}
         of = (clip.audio_sha256 if self.by == "audio_sha256" else clip.path for clip in clips)
         return np.array([place.get(_plain(name), -1) for name in of], dtype=np.int64)
+
+
+def standardised(
+    values: npt.NDArray[np.float64], groups: Sequence[Hashable]
+) -> npt.NDArray[np.float64]:
+    """Each column less its mean over a group of rows, by its standard deviation there.
+
+    Args:
+        values: (recordings, values).
+        groups: Which group each row belongs to, as its speaker.
+
+    Returns:
+        (recordings, values), of each group with mean 0; with deviation 1 unless all its
+        rows are equal.
+    """
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for row, group in enumerate(groups):
+        members[group].append(row)
+    found = np.empty_like(values)
+    for rows in members.values():
+        own = values[rows]
+        found[rows] = (own - own.mean(axis=0)) / np.maximum(own.std(axis=0), _LEAST_SPREAD)
+    return found
 
 
 def _plain(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
@@ -23,8 +23,10 @@ from ser_edge_train.dataset import (
 from ser_edge_train.fit_state import Epochs, FitError, FitState, write_history
 from ser_edge_train.networks import build
 from ser_edge_train.networks.files import load_network, save_network
+from ser_edge_train.networks.hint import with_hint
 from ser_edge_train.networks.speaker_branch import SpeakerBranch, branch_of
 from ser_edge_train.objective import (
+    HintedCrossentropy,
     MaskedCrossentropy,
     UnweightedAverageRecall,
     make_optimizer,
@@ -99,7 +101,7 @@ def fit(
         normaliser, resume = begin_together(replicas, recipe, parts, normaliser, run, resume)
     branch = branch_of(recipe, normaliser)
     with _scope(replicas):
-        model = _build(recipe, branch)
+        model = with_hint(_build(recipe, branch), train.components)
     state = FitState(recipe, model, run, len(validation) > 0, writes=chief)
     _go_through(state, parts, normaliser, resume, progress, replicas)
     if not chief:
@@ -108,7 +110,7 @@ def fit(
     # Seeded anew: the dropout layers' seeds are in the file too.
     keras.utils.set_random_seed(recipe.seed)
     best = _build(recipe, branch)
-    best.set_weights(state.best.weights)
+    with_hint(best, train.components).set_weights(state.best.weights)
     save_network(best, run.model)
     return Fitted(best.count_params(), len(state.history), state.best.epoch)
 
@@ -153,6 +155,7 @@ def fine_tune(
     _begin(recipe, train)
     plain = load_network(start)
     rounded = quantised_copy(plain)
+    train, validation = replace(train, hints=None), replace(validation, hints=None)
     state = FitState(recipe, rounded, run, len(validation) > 0)
     _go_through(state, (train, validation), normaliser, resume, progress)
     write_history(run, state.history)
@@ -250,7 +253,8 @@ def _run_epochs(
     replicas: Replicas | None,
 ) -> None:
     how = recipe.fit
-    shape, classes = recipe.spec.output_shape, len(recipe.labels)
+    classes = len(recipe.labels)
+    shapes = ((None, *recipe.spec.output_shape), (None, train.target_width), (None,))
     by_class = class_weights(train.labels, classes, how.class_weights)
     batches = TrainingBatches(
         train,
@@ -265,12 +269,10 @@ def _run_epochs(
     with _scope(replicas):
         optimizer = make_optimizer(how, len(batches), model)
     state.attach(optimizer)
-    loss, recall = MaskedCrossentropy(how.label_smoothing), UnweightedAverageRecall(classes)
+    loss, recall = _loss(recipe, train.components), UnweightedAverageRecall(classes)
     own = [recall] if replicas is None else None  # with replicas the counts are summed apart
     model.compile(optimizer, loss, metrics=own, jit_compile=False)
-    series = _series(
-        len(batches), lambda place: batches.batch(state.running_epoch, place), shape, classes
-    )
+    series = _series(len(batches), lambda place: batches.batch(state.running_epoch, place), shapes)
     checked = None
     if len(validation):
         plain = PlainBatches(
@@ -279,7 +281,7 @@ def _run_epochs(
             normaliser,
             max(how.batch_size, 256),
         )
-        checked = _series(len(plain), plain.batch, shape, classes)
+        checked = _series(len(plain), plain.batch, shapes)
     callbacks = [*state.callbacks.values(), Epochs(state, progress, len(batches))]
     if replicas is not None:
         replicated = ReplicatedFit(replicas, model, loss, recall)
@@ -296,15 +298,22 @@ def _run_epochs(
     )
 
 
-def _series(length: int, get: Callable[[int], Any], shape: tuple[int, ...], classes: int) -> Any:
+def _loss(recipe: Recipe, components: int) -> Any:
+    crossentropy = MaskedCrossentropy(recipe.fit.label_smoothing)
+    if not components:
+        return crossentropy
+    teacher = recipe.teacher
+    weight = 0.0 if teacher is None or teacher.hint is None else teacher.hint.weight
+    return HintedCrossentropy(crossentropy, len(recipe.labels), weight)
+
+
+def _series(length: int, get: Callable[[int], Any], shapes: Any) -> Any:
     """Batches as Keras asks for them: anew in each epoch, in order, one ahead of the fit."""
     import tensorflow as tf
 
     # Not a keras.utils.PyDataset: it ends in Dataset.from_generator, whose operator (TensorFlow
     # 2.21) makes malloc return memory at once for the whole process. The page faults then took
     # three quarters of an epoch.
-    shapes = ((None, *shape), (None, 2 * classes), (None,))
-
     def load(place: Any) -> Any:
         batch = tf.numpy_function(lambda index: get(int(index)), [place], [tf.float32] * 3)
         for values, expected in zip(batch, shapes, strict=True):

@@ -4,7 +4,8 @@ CREMA-D holds no calm and no surprise. Taken over all classes, the loss would
 teach a network to tell the corpora apart and to rule those two out by the sound
 of the studio. So each utterance brings a mask of the classes that it could have
 had, and loss and recall see nothing else. ``y_true`` is (batch, 2 * classes):
-the target distribution, then the mask.
+the target distribution, then the mask. Where the network has a second head, the values
+that it is to give follow, and whether they are known.
 """
 
 from __future__ import annotations
@@ -43,13 +44,45 @@ class MaskedCrossentropy(keras.losses.Loss):
         return -ops.sum(target * log_probabilities, axis=-1)
 
 
+class HintedCrossentropy(keras.losses.Loss):
+    """The loss of the logits, and how far a second head is from what it is to give.
+
+    Args:
+        crossentropy: Of the logits.
+        classes: How many there are: the first columns of the network's output.
+        weight: Factor of the mean squared error of the other columns; it is 0 for an
+            utterance whose values are not known.
+        name: As of any Keras loss.
+    """
+
+    def __init__(
+        self,
+        crossentropy: MaskedCrossentropy,
+        classes: int,
+        weight: float,
+        name: str = "hinted_crossentropy",
+    ) -> None:
+        super().__init__(name=name)
+        self.crossentropy = crossentropy
+        self.classes = classes
+        self.weight = weight
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Loss of each utterance, (batch,); ``y_pred`` is (batch, classes + components)."""
+        wide = 2 * self.classes
+        loss = self.crossentropy.call(y_true[:, :wide], y_pred[:, : self.classes])
+        values, known = y_true[:, wide:-1], y_true[:, -1]
+        error = ops.mean(ops.square(y_pred[:, self.classes :] - values), axis=-1)
+        return loss + self.weight * known * error
+
+
 class UnweightedAverageRecall(keras.metrics.Metric):
     """Mean recall of the classes that occur, the best allowed class being the answer.
 
     A blended target (mixup) counts as the class with the larger share.
 
     Args:
-        classes: Width of the network's output.
+        classes: How many there are: the first columns of the network's output.
         name: As of any Keras metric; "uar" gives "uar" and "val_uar" in the logs.
     """
 
@@ -61,7 +94,9 @@ class UnweightedAverageRecall(keras.metrics.Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts a batch; weights are of no concern to a recall."""
-        target, allowed = ops.split(ops.cast(y_true, y_pred.dtype), 2, axis=-1)
+        wanted = ops.cast(y_true[:, : 2 * self.classes], y_pred.dtype)
+        target, allowed = ops.split(wanted, 2, axis=-1)
+        y_pred = y_pred[:, : self.classes]
         truth = ops.one_hot(ops.argmax(target, axis=-1), self.classes)
         answer = ops.one_hot(ops.argmax(_masked(y_pred, allowed), axis=-1), self.classes)
         self.total.assign_add(ops.sum(truth, axis=0))

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from ser_edge_runtime.errors import SerEdgeError
 from ser_edge_train.classes import allowed_of, label_of
 from ser_edge_train.dataset import Part
+from ser_edge_train.embeddings import Embeddings
 from ser_edge_train.errors import PartitionError
 from ser_edge_train.evaluation import allowed_mask
+from ser_edge_train.hints import hint_values, hint_words, pinned_hint
 from ser_edge_train.leaks import Audit, audit, broken_promises
 from ser_edge_train.manifest import Clip, Manifest
 from ser_edge_train.partitions import PARTS, PROTOCOLS, Partition, Row
@@ -48,6 +50,7 @@ class Plan:
             "of another sex", or that the partition does not use them.
         audit: What stands in two parts of the partition, and what could not be told.
         teacher: The scores of the recipe's teacher, if it has one.
+        heard: The embeddings of its hint, if it has one.
     """
 
     recipe: Recipe
@@ -56,6 +59,7 @@ class Plan:
     left_out: Mapping[str, int]
     audit: Audit
     teacher: TeacherScores | None = None
+    heard: Embeddings | None = None
 
     def label_of(self, clip: Clip) -> str:
         """The recipe's label of a clip."""
@@ -106,6 +110,16 @@ class Plan:
         share = np.float32(how.weight) * known[:, None].astype(np.float32)
         return (1 - share) * hard + share * said
 
+    def hints(self, clips: Sequence[Clip], taught: bool) -> npt.NDArray[np.float32] | None:
+        """What a second head learns of clips, (clips, components); None without a hint.
+
+        Of clips that are not ``taught``, nothing: their values are NaN.
+        """
+        how = self.recipe.teacher
+        if how is None or how.hint is None:
+            return None
+        return hint_values(how.hint, self.heard if taught else None, clips)
+
     def part(
         self,
         clips: Sequence[Clip],
@@ -135,6 +149,7 @@ class Plan:
             copies,
             factors(how.corpus_repeats) if how.corpus_repeats else None,
             self.soft(clips) if taught else None,
+            self.hints(clips, taught),
         )
 
     def notes(self) -> Iterator[str]:
@@ -154,6 +169,8 @@ class Plan:
                 yield f"no training clip has the label {label}"
         if self.teacher is not None:
             yield described(self.recipe, self.teacher, self.clips("train"))
+        if self.recipe.teacher is not None and self.heard is not None:
+            yield hint_words(self.recipe.teacher, self.heard, self.clips("train"))
         if self.audit.changed:
             yield (
                 f"{len(self.audit.changed)} clips have other audio than the partition says "
@@ -187,6 +204,7 @@ def make_plan(
             speakers that validate or test.
         TeacherError: The scores of the recipe's teacher cannot be used, or it may have heard
             speakers that test.
+        EmbeddingsError: The embeddings of the teacher's hint cannot be used.
     """
     protocol = recipe.protocol.name
     if given is None and protocol == GIVEN:
@@ -229,8 +247,9 @@ def make_plan(
     recipe = pinned(recipe, chosen, partition)
     partition = _with_digests(partition, chosen)
     recipe, teacher = pinned_teacher(recipe, chosen, partition)
+    recipe, heard = pinned_hint(recipe, partition.clips(chosen, "train"))
     counted = dict(sorted(left_out.items()))
-    return Plan(recipe, chosen, partition, counted, found, teacher)
+    return Plan(recipe, chosen, partition, counted, found, teacher, heard)
 
 
 def strangers(recipe: Recipe, manifest: Manifest) -> list[Clip]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ser_edge_runtime.errors import SerEdgeError
 from ser_edge_train import metrics
-from ser_edge_train.embeddings import Embeddings
+from ser_edge_train.embeddings import Embeddings, standardised
 from ser_edge_train.manifest import Clip, Key, Manifest
 from ser_edge_train.plan import Plan, make_plan
 from ser_edge_train.progress import Progress, Silence
@@ -33,7 +33,6 @@ GROUPS = 5
 """Into how many the training speakers of a corpus are divided for cross-fitting."""
 STRENGTHS = (0.003, 0.01, 0.03, 0.1)
 """Weights of the squared head that are tried, an utterance."""
-_LEAST_SPREAD = 1e-6
 
 
 class NothingToTeach(SerEdgeError):
@@ -179,24 +178,8 @@ def _heard(plan: Plan, embeddings: Embeddings, part: str, by_speaker: bool) -> _
             "are they of other recordings, or of another root?"
         )
     values = embeddings.values[rows[rows >= 0]].astype(np.float64)
-    if by_speaker:
-        for members in _members([clip.speaker_key for clip in known]):
-            values[members] = _standardised(values[members])
-    else:
-        values = _standardised(values)
+    values = standardised(values, [clip.speaker_key if by_speaker else "" for clip in known])
     return _Heard(known, values, plan.labels(known), plan.allowed(known))
-
-
-def _standardised(values: Values) -> Values:
-    spread = np.maximum(values.std(axis=0), _LEAST_SPREAD)
-    return np.asarray((values - values.mean(axis=0)) / spread)
-
-
-def _members(keys: Sequence[Key]) -> Iterable[list[int]]:
-    found: dict[Key, list[int]] = defaultdict(list)
-    for index, key in enumerate(keys):
-        found[key].append(index)
-    return found.values()
 
 
 def _groups(keys: Sequence[Key], seed: int) -> list[set[Key]]:

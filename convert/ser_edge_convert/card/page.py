@@ -328,9 +328,14 @@ def _data(sources: Sources) -> list[str]:
             "this partition": "its head learnt from this partition's training speakers alone",
             "nobody knows": "whose speakers its head learnt from is not known",
         }.get(teacher.get("learnt_by") or "", "whose speakers its head learnt from is not told")
+        hint = teacher.get("hint")
+        hinted = "" if hint is None else (
+            f"; a second head, not kept, learnt {hint['components']} values of its embedding "
+            f"with weight {hint['weight']:g}"
+        )  # fmt: skip
         lines += [
             "",
-            f"**A teacher was used**: {name} (weight {teacher['weight']:g}; {learnt}; "
+            f"**A teacher was used**: {name} (weight {teacher['weight']:g}; {learnt}{hinted}; "
             f"[teacher.md]({sources.docs}teacher.md)). What a public encoder was itself trained on "
             "is undisclosed and may hold these very clips, though without their emotions: so may "
             "the test speakers' voices not have been wholly unheard.",

@@ -13,7 +13,12 @@ Array = npt.NDArray[np.float32]
 
 
 def augment(
-    features: Array, targets: Array, weights: Array, how: Augmentation, rng: np.random.Generator
+    features: Array,
+    targets: Array,
+    weights: Array,
+    how: Augmentation,
+    rng: np.random.Generator,
+    classes: int | None = None,
 ) -> tuple[Array, Array, Array]:
     """Shifts, masks and blends a batch, in this order; the arguments stay as they are.
 
@@ -22,10 +27,12 @@ def augment(
     Args:
         features: Normalised, so that 0 is the mean: (batch, frames, features), or
             (batch, features) where only mixup is asked for.
-        targets: (batch, 2 * classes): target distribution, then mask of allowed classes.
+        targets: (batch, 2 * classes): target distribution, then mask of allowed classes;
+            perhaps, behind them, values of a hint and whether it is known.
         weights: (batch,), of each utterance in the loss.
         how: What to do and how much of it.
         rng: The only source of randomness.
+        classes: Half the columns of ``targets`` that are no hint; None: none of them is.
 
     Returns:
         Features, targets and weights of the same shapes.
@@ -35,7 +42,7 @@ def augment(
     if how.spec_augment is not None:
         features = mask_stretches(features, how.spec_augment, rng)
     if how.mixup is not None:
-        return mix(features, targets, weights, how.mixup, rng)
+        return mix(features, targets, weights, how.mixup, rng, classes)
     return features, targets, weights
 
 
@@ -97,11 +104,17 @@ def mask_stretches(features: Array, how: SpecAugment, rng: np.random.Generator) 
 
 
 def mix(
-    features: Array, targets: Array, weights: Array, how: Mixup, rng: np.random.Generator
+    features: Array,
+    targets: Array,
+    weights: Array,
+    how: Mixup,
+    rng: np.random.Generator,
+    classes: int | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Blends utterances with others of the batch: features, target distributions and weights.
+    """Blends utterances with others of the batch: features, targets and weights.
 
-    A pair may have had any class of either corpus: its mask is the union of both.
+    A pair may have had any class of either corpus: its mask is the union of both. Its hint
+    is known if both are. The arguments are those of :func:`augment`.
     """
     batch = len(features)
     partners = rng.permutation(batch)
@@ -111,13 +124,17 @@ def mix(
     shares[rng.random(batch) >= how.probability] = 1.0
     share = shares.astype(np.float32)
     wide = share.reshape(-1, *[1] * (features.ndim - 1))
-    distribution, allowed = np.split(targets, 2, axis=1)
-    blended = share[:, None] * distribution + (1 - share[:, None]) * distribution[partners]
-    alone = share[:, None] == 1
-    union = np.where(alone, allowed, np.maximum(allowed, allowed[partners]))
+    own = targets.shape[1] // 2 if classes is None else classes
+    blended = share[:, None] * targets + (1 - share[:, None]) * targets[partners]
+    mixed = share < 1
+    mask, known = slice(own, 2 * own), slice(max(targets.shape[1] - 1, 2 * own), None)
+    blended[:, mask] = targets[:, mask]
+    blended[mixed, mask] = np.maximum(targets[:, mask], targets[partners, mask])[mixed]
+    blended[:, known] = targets[:, known]
+    blended[mixed, known] = np.minimum(targets[:, known], targets[partners, known])[mixed]
     return (
         wide * features + (1 - wide) * features[partners],
-        np.concatenate([blended, union], axis=1),
+        blended,
         share * weights + (1 - share) * weights[partners],
     )
 

@@ -203,6 +203,8 @@ class Recipe(Table):
         if self.teacher is not None and self.teacher.scores_sha256 is not None:
             # Wherever the table lies, it is what it holds.
             del said["teacher"]["scores"]
+            if self.teacher.hint is not None:
+                del said["teacher"]["hint"]["embeddings"]
         if self.fine_tuning is not None:
             del said["fine_tuning"]["run"]
         return hashlib.sha256(tomli_w.dumps(said).encode()).hexdigest()
@@ -236,7 +238,7 @@ class Recipe(Table):
         *,
         labels: tuple[str, ...] | None = None,
         network_sha256: str | None = None,
-        teacher: dict[str, str] | None = None,
+        teacher: dict[str, Any] | None = None,
     ) -> Recipe:
         """A copy with what a training found out: its speakers, digests of what it builds on."""
         changes: dict[str, Any] = {} if labels is None else {"labels": labels}
@@ -257,6 +259,7 @@ class Recipe(Table):
         protocol: str | None = None,
         speaker_embedding: str | None = None,
         teacher: str | None = None,
+        hint: str | None = None,
         **options: Any,
     ) -> Recipe:
         """A copy with what is not None changed, checked like a file.
@@ -271,6 +274,8 @@ class Recipe(Table):
             speaker_embedding: Run directory of another speaker embedding; how it is joined
                 stays as it is.
             teacher: Table of another teacher's scores; weight and temperature stay.
+            hint: File of other embeddings that the teacher's scores come with; how they are
+                learnt stays.
             **options: Of the protocol.
 
         Raises:
@@ -288,6 +293,13 @@ class Recipe(Table):
             for found_out in ("scores_sha256", "learnt_by"):
                 taught.pop(found_out, None)
             taught["scores"] = teacher
+        if hint is not None:
+            if "teacher" not in values:
+                fault = "teacher.hint: without a teacher there is no hint"
+                raise RecipeError(self.name, fault, "name its scores too: --teacher SCORES")
+            hinted = values["teacher"].setdefault("hint", {})
+            hinted.pop("embeddings_sha256", None)
+            hinted["embeddings"] = hint
         for table, key, value in (
             (values["protocol"], "fold", fold),
             (values, "seed", seed),

@@ -1,4 +1,4 @@
-"""The table ``[teacher]`` of a recipe: soft labels from another model."""
+"""The table ``[teacher]`` of a recipe: soft labels from another model, and what it hears."""
 
 from __future__ import annotations
 
@@ -7,6 +7,32 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ser_edge_train.recipes.table import Table
+
+
+class Hint(Table):
+    """What a large encoder makes of an utterance, for the network to learn beside its label.
+
+    While it is trained, the network has a second head, a linear one on what the logits are
+    made of, that is to give the leading values of the utterance's embedding (hints: Romero et
+    al., 2015, arXiv:1412.6550). The loss of training clips, in the history too, gets ``weight``
+    times their mean squared error; that of validation clips does not. The head is not kept.
+
+    Attributes:
+        embeddings: A file, see :mod:`ser_edge_train.embeddings`; from the current folder
+            unless it is absolute.
+        components: How many values are learnt, the first ones of a row.
+        weight: Factor of the mean squared error, above 0.
+        by_speaker: Whether each value is standardised over a speaker's training utterances;
+            otherwise over all of them. What is left then is how it was said, not by whom.
+        embeddings_sha256: Of that file's bytes; the training fills it in, and a resumption
+            refuses another.
+    """
+
+    embeddings: Annotated[str, Field(min_length=1, max_length=4096)]
+    components: Annotated[int, Field(ge=1, le=4096)] = 256
+    weight: Annotated[float, Field(gt=0, le=100)] = 1.0
+    by_speaker: bool = True
+    embeddings_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 class Teacher(Table):
@@ -25,6 +51,7 @@ class Teacher(Table):
         scores_sha256: Of that table's bytes; the training fills it in, and a resumption
             refuses another.
         learnt_by: "this partition", or "nobody knows"; the training fills it in.
+        hint: See :class:`Hint`; left out: none.
     """
 
     scores: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -33,3 +60,4 @@ class Teacher(Table):
     temperature: Annotated[float, Field(ge=0.05, le=20)] = 1.0
     scores_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     learnt_by: Literal["this partition", "nobody knows"] | None = None
+    hint: Hint | None = None
