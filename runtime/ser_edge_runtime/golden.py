@@ -3,6 +3,11 @@
 ``golden.npz`` is what numpy calls an npz, so ``numpy.load`` opens it. It is read
 here by its one possible form instead: no pickle, no shape or length is believed
 before it is checked, and what is read must give the same bytes when written.
+
+Most frames of a short clip are padding, equal rows: since format 2 each different row of the
+features is stored once, in the order in which it first stands, and ``rows`` says which one
+stands in each frame. Features without frames are stored as they are, and ``rows`` is empty.
+Format 1 has no ``rows`` and all frames.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge_runtime import stored_zip
+from ser_edge_runtime.metadata import LARGEST_INPUT
 from ser_edge_runtime.records import record
 
 if TYPE_CHECKING:
@@ -34,7 +40,9 @@ _ENTRIES: dict[str, np.dtype[Any]] = {
     "features": np.dtype("<f4"),
     "probabilities": np.dtype("<f4"),
     "tolerance": np.dtype("<f8"),
+    "rows": np.dtype("<i4"),
 }
+_FORMAT_1 = tuple(_ENTRIES)[:-1]
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(<[if][248])', 'fortran_order': False, "
     rb"'shape': \(((?:\d{1,9},? ?){0,8})\), \} *\n",
@@ -74,12 +82,14 @@ class Golden:
         samples = np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
         if not np.array_equal(samples, scaled):
             raise ValueError("golden samples must be multiples of 1/32768 within full scale")
+        features, rows = _once_each(self.features)
         values: dict[str, Any] = {
             "samples": samples,
             "sample_rate": self.sample_rate,
-            "features": self.features,
+            "features": features,
             "probabilities": self.probabilities,
             "tolerance": self.tolerance,
+            "rows": rows,
         }
         return stored_zip.build(
             {f"{name}.npy": _npy(np.asarray(values[name], _ENTRIES[name])) for name in _ENTRIES}
@@ -87,7 +97,7 @@ class Golden:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Golden:
-        """Reads what :meth:`to_bytes` wrote.
+        """Reads what :meth:`to_bytes` wrote, or wrote in format 1.
 
         Raises:
             BadGolden: It is something else.
@@ -98,16 +108,17 @@ class Golden:
             )
         except stored_zip.BadZip as fault:
             raise BadGolden(f"not a plain npz ({fault})") from None
-        if start != 0 or list(members) != [f"{name}.npy" for name in _ENTRIES]:
+        names = tuple(name.removesuffix(".npy") for name in members)
+        if start != 0 or names not in (tuple(_ENTRIES), _FORMAT_1):
             raise BadGolden("it holds other arrays than the format's")
-        values = {name: _array(members[f"{name}.npy"], name) for name in _ENTRIES}
+        values = {name: _array(members[f"{name}.npy"], name) for name in names}
         if [values[name].ndim for name in ("samples", "sample_rate", "probabilities", "tolerance")]\
                 != [1, 0, 1, 0]:  # fmt: skip
             raise BadGolden("its arrays have other shapes than the format's")
         golden = cls(
             samples=np.asarray(values["samples"] / np.float32(_FULL_SCALE), np.float32),
             sample_rate=int(values["sample_rate"]),
-            features=values["features"].astype(np.float32),
+            features=_in_frames(values["features"], values.get("rows")).astype(np.float32),
             probabilities=values["probabilities"].astype(np.float32),
             tolerance=float(values["tolerance"]),
         )
@@ -170,6 +181,36 @@ def verify_golden(model_file: ModelFile, classifier: Classifier) -> GoldenReport
         tolerance=golden.tolerance,
         same_label=int(probabilities.argmax()) == int(golden.probabilities.argmax()),
     )
+
+
+def _once_each(features: Array) -> tuple[Array, npt.NDArray[np.int32]]:
+    """The different rows of features in the order in which they first stand, and where each is."""
+    if features.ndim != 2:
+        return features, np.empty(0, np.int32)
+    places: dict[bytes, int] = {}
+    rows = [places.setdefault(row.tobytes(), len(places)) for row in features]
+    firsts = [rows.index(place) for place in range(len(places))]
+    return features[firsts], np.array(rows, np.int32)
+
+
+def _in_frames(features: Array, rows: npt.NDArray[np.int32] | None) -> Array:
+    """Features of all frames, from what :func:`_once_each` gave; without ``rows`` they are that."""
+    if rows is None:
+        return features
+    if rows.ndim != 1:
+        raise BadGolden("its arrays have other shapes than the format's")
+    whole = features
+    if features.ndim == 2:
+        # Before they are laid out: a few bytes of rows may stand for any number of values.
+        if len(rows) * features.shape[1] > LARGEST_INPUT:
+            raise BadGolden("its frames hold more values than a model may take")
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(features):
+            raise BadGolden("a frame's row is none of the rows")
+        whole = features[rows]
+    kept, places = _once_each(whole)
+    if kept.tobytes() != features.tobytes() or not np.array_equal(places, rows):
+        raise BadGolden("its rows are not written in the one way there is")
+    return whole
 
 
 def _npy(array: npt.NDArray[Any]) -> bytes:

@@ -20,7 +20,7 @@ from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_runtime.front_end.spec import FrontEndSpec
 from ser_edge_runtime.records import record
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 # Element types that a model's input and output may have; the integers are quantised.
 DTYPES = ("float32", "int8", "uint8", "int16")

@@ -19,7 +19,7 @@ DATA = Path(__file__).resolve().parent.parent / "data"
 
 @pytest.fixture(scope="module")
 def model_file():
-    return read_model_file(DATA / "format_v1.tflite")
+    return read_model_file(DATA / "format_v2.tflite")
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,105 @@ def test_an_array_too_many_or_too_few_is_refused(golden):
         Golden.from_bytes(with_member(golden, "extra", npy(1.0)))
     with pytest.raises(BadGolden, match="other arrays"):
         Golden.from_bytes(stored_zip.build({}))
+
+
+# --- each row once --------------------------------------------------------------------------
+
+
+def padded(golden, frames=200, spoken=20):
+    """Golden vectors of a short clip in a long input: the frames behind it are all the same."""
+    features = np.repeat(golden.features[-1:], frames, axis=0)
+    features[40 : 40 + spoken] = golden.features[:spoken]
+    return replace(golden, features=features)
+
+
+def test_equal_rows_are_stored_once(golden):
+    long = padded(golden)
+    data = long.to_bytes()
+    np.testing.assert_array_equal(Golden.from_bytes(data).features, long.features)
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        assert len(arrays["features"]) == len(np.unique(long.features, axis=0))
+        np.testing.assert_array_equal(arrays["features"][arrays["rows"]], long.features)
+    assert len(data) < len(in_format_1(long)) - 1500
+
+
+@given(
+    rows=st.lists(st.integers(0, 4), max_size=30),
+    width=st.integers(1, 3),
+    zero=st.sampled_from([0.0, -0.0]),
+)
+def test_any_repetition_comes_back_as_it_was(golden, rows, width, zero):
+    values = np.array([zero, 1, 2, 3, 4], np.float32)
+    features = np.repeat(values[np.array(rows, np.int64)][:, None], width, axis=1)
+    data = replace(golden, features=features).to_bytes()
+    again = Golden.from_bytes(data)
+    assert again.features.tobytes() == features.tobytes()
+    assert again.features.shape == features.shape
+    assert again.to_bytes() == data
+
+
+def test_features_without_frames_are_stored_as_they_are(golden):
+    flat = replace(golden, features=np.repeat(np.float32([1, 2]), 30))
+    again = Golden.from_bytes(flat.to_bytes())
+    np.testing.assert_array_equal(again.features, flat.features)
+
+
+def in_format_1(golden):
+    """As the first format has it: every frame, and no ``rows``."""
+    data = with_member(golden, "features", npy(golden.features))
+    _, members = stored_zip.parse(
+        data, most_members=8, largest_zip=len(data), largest_member=len(data)
+    )
+    del members["rows.npy"]
+    return stored_zip.build(members)
+
+
+def test_the_first_format_has_every_frame(golden):
+    old = Golden.from_bytes(in_format_1(padded(golden)))
+    np.testing.assert_array_equal(old.features, padded(golden).features)
+    assert Golden.from_bytes(old.to_bytes()).features.tobytes() == old.features.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ([0, 1, 5], "a frame's row is none of the rows"),
+        ([0, -1, 1], "a frame's row is none of the rows"),
+        ([1, 0, 1], "not written in the one way"),
+        ([0, 0, 0], "not written in the one way"),
+        ([0, 2, 1], "not written in the one way"),
+        ([], "not written in the one way"),
+        ([[0, 1, 2]], "other shapes"),
+    ],
+)
+def test_rows_that_point_elsewhere_or_in_another_order_are_refused(golden, rows, fault):
+    short = replace(golden, features=golden.features[:3])
+    content = npy(np.array(rows, np.int32))
+    with pytest.raises(BadGolden, match=fault):
+        Golden.from_bytes(with_member(short, "rows", content))
+
+
+def test_a_row_that_stands_twice_is_refused(golden):
+    short = replace(golden, features=golden.features[:2])
+    twice = npy(np.repeat(golden.features[:1], 2, axis=0))
+    with pytest.raises(BadGolden, match="not written in the one way"):
+        Golden.from_bytes(with_member(short, "features", twice))
+
+
+def test_rows_of_features_without_frames_are_refused(golden):
+    flat = replace(golden, features=np.float32([1, 2, 3]))
+    with pytest.raises(BadGolden, match="not written in the one way"):
+        Golden.from_bytes(with_member(flat, "rows", npy(np.zeros(3, np.int32))))
+
+
+def test_a_few_bytes_of_rows_cannot_fill_the_memory(golden):
+    wide = replace(golden, features=np.zeros((1, 10_000), np.float32))
+    rows = npy(np.zeros(100_000, np.int32))
+    with pytest.raises(BadGolden, match="more values than a model may take"):
+        Golden.from_bytes(with_member(wide, "rows", rows))
+
+
+# --- what is refused ------------------------------------------------------------------------
 
 
 def test_bytes_before_the_zip_are_refused(golden):

@@ -195,8 +195,8 @@ def test_a_megabyte_of_a_field_name_makes_no_megabyte_of_message(values):
 
 
 def test_a_later_format_is_refused_whatever_else_it_holds():
-    with pytest.raises(UnknownFormatVersion, match="format 2, this version reads up to 1"):
-        Metadata.from_json(b'{"format_version": 2, "new": true}', "m.tflite")
+    with pytest.raises(UnknownFormatVersion, match="format 3, this version reads up to 2"):
+        Metadata.from_json(b'{"format_version": 3, "new": true}', "m.tflite")
 
 
 @pytest.mark.parametrize("version", ["1", 0, -1, 1.0, True, None])
@@ -206,7 +206,7 @@ def test_a_format_version_is_a_whole_number(values, version):
 
 
 def test_this_version_is_the_newest():
-    assert FORMAT_VERSION == 1
+    assert FORMAT_VERSION == 2
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from ser_edge_runtime.errors import (
     ZipNotCanonical,
 )
 from ser_edge_runtime.golden import verify_golden
-from ser_edge_runtime.metadata import TensorInfo
+from ser_edge_runtime.metadata import FORMAT_VERSION, TensorInfo
 from ser_edge_runtime.model_file import (
     MEMBERS,
     build_model_file,
@@ -46,12 +46,12 @@ from ser_edge_runtime.model_file import (
 from ser_edge_runtime.slots import Slots
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-V1 = DATA / "format_v1.tflite"
+V2 = DATA / "format_v2.tflite"
 
 
 @pytest.fixture(scope="module")
 def data():
-    return V1.read_bytes()
+    return V2.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +110,9 @@ def test_a_whole_file_is_read(model):
 
 
 def test_read_model_file_takes_strings_and_paths(model):
-    for path in (V1, str(V1)):
+    for path in (V2, str(V2)):
         found = read_model_file(path)
-        assert found.name == str(V1)
+        assert found.name == str(V2)
         assert found.flatbuffer == model.flatbuffer
 
 
@@ -121,10 +121,11 @@ def test_a_model_file_does_not_change(model):
         model.flatbuffer = b""
 
 
-def test_the_first_format_is_read_by_this_and_every_later_runtime():
-    old = read_model_file(V1)
+@pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
+def test_each_format_is_read_by_this_and_every_later_runtime(version):
+    old = read_model_file(DATA / f"format_v{version}.tflite")
     metadata = old.metadata
-    assert metadata.format_version == 1
+    assert metadata.format_version == version
     assert metadata.name == "toy"
     assert metadata.front_end.output_shape == (20, 4)
     assert metadata.front_end.names == ("log_mel_0", "log_mel_1", "log_mel_2", "log_mel_3")
@@ -161,7 +162,7 @@ def test_what_could_not_be_read_is_not_built(model):
 
 
 def test_zip_tools_and_numpy_open_it(data):
-    with zipfile.ZipFile(V1) as archive:
+    with zipfile.ZipFile(V2) as archive:
         assert tuple(archive.namelist()) == MEMBERS
         assert archive.testzip() is None
         assert archive.read("labels.txt").decode() == "calm\nloud\nélevé\n"
@@ -204,9 +205,9 @@ def test_unreadable_model__not_permitted():
         place = Path(made)
         place.chmod(0o755)  # others come as far as what is closed
         closed = [place / "m.tflite"]
-        closed[0].write_bytes(V1.read_bytes())
+        closed[0].write_bytes(V2.read_bytes())
         for name in ("folder", "record", "model"):
-            Slots.at(place / name).install(V1.read_bytes(), None, None)
+            Slots.at(place / name).install(V2.read_bytes(), None, None)
             closed.append(place / name)
         paths = [
             closed[0],
@@ -322,7 +323,7 @@ def test_metadata_invalid(model, data):
 
 
 def test_unknown_format_version(model, data):
-    changed = with_json(model, data, lambda v: v.update(format_version=2))
+    changed = with_json(model, data, lambda v: v.update(format_version=3))
     assert "pip install -U ser-edge" in refused(changed, UnknownFormatVersion)
 
 

@@ -1,8 +1,7 @@
-"""Made ``format_v1.tflite`` beside this file, once.
+"""Made ``format_v1.tflite`` and ``format_v2.tflite`` beside this file, each once.
 
-That file is what the first version of the format looks like. Every later
-runtime must read it, so it is never made again: a later format gets a file of
-its own.
+Such a file is what a version of the format looks like. Every later runtime must
+read it, so it is never made again: a later format gets a file of its own.
 """
 
 from __future__ import annotations
@@ -13,11 +12,13 @@ import numpy as np
 
 from ser_edge_convert.packaging import package
 from ser_edge_runtime.front_end import FrontEndSpec, LogMel, Normaliser
+from ser_edge_runtime.metadata import FORMAT_VERSION
 
 HERE = Path(__file__).parent
 
 
-def format_v1() -> bytes:
+def toy() -> bytes:
+    """The same model in the newest format."""
     return package(
         (HERE / "toy_float.tflite").read_bytes(),
         name="toy",
@@ -45,5 +46,5 @@ def format_v1() -> bytes:
 
 
 if __name__ == "__main__":
-    with (HERE / "format_v1.tflite").open("xb") as stream:
-        stream.write(format_v1())
+    with (HERE / f"format_v{FORMAT_VERSION}.tflite").open("xb") as stream:
+        stream.write(toy())
