@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ser_edge_train.studies.planning import Job, StudyPlan
     from ser_edge_train.studies.study import Study
 
-NAMES = ("augmentation", "features", "context", "clip-length", "noise", "corpora")
+NAMES = ("augmentation", "features", "context", "clip-length", "noise", "corpora", "own")
 PROTOCOLS = ("speaker-disjoint", "speaker-folds", "leave-one-speaker-out", "sentence-disjoint")
 
 
@@ -35,6 +35,7 @@ Examples:
   ser-edge study context --data manifest.csv --out studies/context --seeds 5 --dry-run
   ser-edge study augmentation --data manifest.csv --out studies/off --variants none,'without-*'
   ser-edge study noise --model runs/first --out studies/noise
+  ser-edge study own --trials trials.toml --data manifest.csv --out studies/own --seeds 1
 
 A study is scored on validation speakers only: the test part is never looked at. All variants
 and seeds train, and are scored, on the same speakers. Each run is a run directory,
@@ -62,6 +63,8 @@ stay, a begun one is resumed.""",
               "by a protocol; needed for a model file.")  # fmt: skip
 @click.option("--variants", metavar="NAME,...", help="Variants to run, by name or pattern, "
               "separated by commas; by default the usual ones.")  # fmt: skip
+@click.option("--trials", metavar="FILE", help="The variants of the study own: a .toml file of "
+              "tables [[trial]] with name, summary and changes.")  # fmt: skip
 @click.option("--model", metavar="MODEL|RUN", help="Finished model to score instead of training "
               "(clip-length and noise).")  # fmt: skip
 @click.option("--noise", "recordings", metavar="FOLDER", help="Recordings of noise for the study "
@@ -82,6 +85,7 @@ def command(
     fold: int | None,
     partition: str | None,
     variants: str | None,
+    trials: str | None,
     model: str | None,
     recordings: str | None,
     dry_run: bool,
@@ -91,7 +95,7 @@ def command(
 ) -> int:
     """Compare variants of a recipe on validation speakers.
 
-    NAME is augmentation, features, context, clip-length, noise or corpora.
+    NAME is augmentation, features, context, clip-length, noise, corpora or own.
 
     Trains each variant with several seeds and prints mean and standard deviation of what they
     score on validation speakers; the test part is never looked at.
@@ -99,12 +103,19 @@ def command(
     need("train", "a study", "pydantic", "tomli_w")
     from ser_edge_train.studies.catalogue import STUDIES
 
-    if listed:
-        return _list(list(STUDIES.values()), output) if name is None else (
-            _list_variants(STUDIES[name], _recipe(recipe), output)
-        )  # fmt: skip
+    if (name == "own") != (trials is not None):
+        raise click.UsageError("--trials and the study own need each other")
     if name is None:
-        raise click.UsageError("NAME is missing; list the studies with --list")
+        if not listed:
+            raise click.UsageError("NAME is missing; list the studies with --list")
+        return _list(list(STUDIES.values()), output)
+    study = STUDIES[name]
+    if trials is not None:
+        from ser_edge_train.studies.own import own_study
+
+        study = own_study(study, trials)
+    if listed:
+        return _list_variants(study, _recipe(recipe), output)
     if out is None:
         raise click.UsageError("--out is needed: the folder of the study")
     if not data and (model is None or not Path(model).is_dir()):
@@ -121,7 +132,7 @@ def command(
     names = [word.strip() for word in (variants or "").split(",") if word.strip()]
     with output.progress("scanning") as progress:
         plan = _plan(
-            STUDIES[name],
+            study,
             None if model is None else Path(model),
             _recipe(recipe, **changes) if model is None else None,
             open_manifest(data, progress, output) if data else None,

@@ -120,6 +120,40 @@ def test_what_trains_nothing_loads_no_tensorflow(place, words, heavy):
     assert not loaded & {"tensorflow", "keras", "matplotlib", "librosa", "sklearn", *heavy}
 
 
+# --- trials of one's own --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trials(place):
+    text = '[[trial]]\nname = "long"\nsummary = "more epochs"\nchanges = { "fit.epochs" = 9 }\n'
+    (place / "trials.toml").write_text(text)
+    return ("own", "--trials", "trials.toml")
+
+
+def test_own_trials_are_listed_and_planned(study, trials):
+    found = study(*trials, "--list", "--recipe", "toy.toml")
+    assert found.stdout == "recipe  the recipe as it is\nlong    more epochs\n"
+    planned = study(*trials, *WORDS, "--out", "mine", "--seeds", "1", "--dry-run", "--json")
+    rows = [json.loads(line) for line in planned.stdout.splitlines()]
+    assert [row["variant"] for row in rows if "variant" in row] == ["recipe", "long"]
+    assert rows[-1]["changes"] == {"fit.epochs": 9}
+
+
+def test_trials_and_the_study_own_need_each_other(study, trials):
+    for words in (("own", *WORDS, "--out", "x"), ("noise", *trials[1:], *WORDS, "--out", "x")):
+        found = study(*words)
+        assert found.returncode == 2
+        assert "--trials and the study own need each other" in found.stderr
+
+
+def test_a_wrong_file_of_trials_is_one_line(study, place):
+    (place / "wrong.toml").write_text("[[trial]]\n")
+    found = study("own", "--trials", "wrong.toml", *WORDS, "--out", "x")
+    assert found.returncode == 1
+    (line,) = found.stderr.splitlines()
+    assert line.startswith("ser-edge: wrong.toml: trial.0.name: field required; ")
+
+
 # --- planning -------------------------------------------------------------------------------
 
 

@@ -47,9 +47,10 @@ def augmentation_of(recipe, variant):
 # --- all of them ----------------------------------------------------------------------------
 
 
-def test_the_catalogue_has_the_six_studies():
+def test_the_catalogue_has_the_seven_studies():
     assert list(STUDIES) == [
         "augmentation", "features", "context", "clip-length", "noise", "corpora",
+        "own",
     ]  # fmt: skip
     assert all(name == study.name for name, study in STUDIES.items())
     assert {name for name, study in STUDIES.items() if study.takes_model} == {

@@ -74,6 +74,13 @@ STUDIES: Final = {
             corpus_conditions,
             one_partition=True,
         ),
+        Study(
+            "own",
+            "Which of my own ideas helps?",
+            "Trains the recipe as it is and with the changes of each trial of a file (--trials).",
+            the_recipe,
+            baseline="recipe",
+        ),
     )
 }
 """By name, in the order in which they are listed."""

@@ -11,12 +11,14 @@ from typing import Final
 from urllib.parse import quote
 
 from ser_edge_runtime.digests import sha256_hex
+from ser_edge_train.hints import pinned_hint
 from ser_edge_train.manifest import Clip, Manifest
 from ser_edge_train.partitions import PROTOCOLS, Partition
 from ser_edge_train.plan import GIVEN, make_plan
 from ser_edge_train.recipes.schema import Recipe, RecipeError
 from ser_edge_train.run_directory import RunDirectory
 from ser_edge_train.studies.study import Condition, Study, StudyRefused, Variant, changed
+from ser_edge_train.teacher_scores import pinned_teacher
 
 SEEDS: Final = 2**32
 
@@ -193,7 +195,7 @@ def plan_of_recipe(
     left_out = []
     for variant in variants:
         try:
-            jobs += _jobs(recipe, variant, out, seeds)
+            jobs += _jobs(subject, variant, out, seeds)
         except RecipeError as fault:
             if names and variant.name in chosen:
                 raise
@@ -243,8 +245,14 @@ def folder_name(variant: str) -> str:
     return name.replace(".", "%2E") if name.startswith((".", "study.")) else name
 
 
-def _jobs(recipe: Recipe, variant: Variant, out: Path, seeds: int) -> list[Job]:
+def _jobs(subject: Subject, variant: Variant, out: Path, seeds: int) -> list[Job]:
+    recipe = subject.recipe
+    assert recipe is not None
     made = changed(recipe, variant)
+    if made.teacher != recipe.teacher:
+        # With the digests of its files, as the run will say it: or it could not be gone on with.
+        made, _ = pinned_teacher(made, subject.manifest, subject.partition)
+        made, _ = pinned_hint(made, subject.partition.clips(subject.manifest, "train"))
     folder = out / folder_name(variant.name)
     found = []
     for number in range(seeds):
