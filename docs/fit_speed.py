@@ -40,8 +40,9 @@ def main(path: str, count: int) -> None:
                 octaves.append(np.log2(speed))
                 halves.append(half_of(clip.speaker_key))
     features, target, half = np.array(rows), np.array(octaves), np.array(halves)
-    print(f"{count} recordings, {len(set(c.speaker_key for c in clips))} speakers, "
-          f"{len(SPEEDS)} speeds")
+    print(
+        f"{count} recordings, {len({c.speaker_key for c in clips})} speakers, {len(SPEEDS)} speeds"
+    )
     guesses = np.zeros(len(target))
     for one in (0, 1):
         weights, constant = fit(features[half != one], target[half != one])
@@ -53,8 +54,10 @@ def main(path: str, count: int) -> None:
         share = ((guess < low) | (guess > high)).mean()
         print(f"{speed:5.2f}   {100 * share:5.1f} %   median guess {2 ** np.median(guess):.2f}")
     weights, constant = fit(features, target)
-    print(f"\nSPEED: Final = Speed(\n    ({', '.join(f'{w:.4f}' for w in weights)}), "
-          f"{constant:.4f}\n)")
+    print(
+        f"\nSPEED: Final = Speed(\n    ({', '.join(f'{w:.4f}' for w in weights)}), "
+        f"{constant:.4f}\n)"
+    )
     print(f"\nrecordings as they are, quantiles {SHARES}")
     for name in ("seconds", "peak", "level", "clipped", "snr", "bandwidth", "hum", "held"):
         values = [getattr(measures, name) for measures in plain]

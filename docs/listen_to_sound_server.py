@@ -41,14 +41,26 @@ def main() -> int:
         place = Path(folder)
         place.chmod(0o700)
         environment = os.environ | {
-            "XDG_RUNTIME_DIR": folder, "HOME": folder, "PULSE_RUNTIME_PATH": folder + "/pulse",
-            "PYTHONPATH": str(Path.cwd()), "COLUMNS": str(COLUMNS), "OPENBLAS_NUM_THREADS": "1",
+            "XDG_RUNTIME_DIR": folder,
+            "HOME": folder,
+            "PULSE_RUNTIME_PATH": folder + "/pulse",
+            "PYTHONPATH": str(Path.cwd()),
+            "COLUMNS": str(COLUMNS),
+            "OPENBLAS_NUM_THREADS": "1",
         }
         server = subprocess.Popen(
-            ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
-             "--load=module-native-protocol-unix",
-             "--load=module-null-sink sink_name=room rate=44100"],
-            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [
+                "pulseaudio",
+                "-n",
+                "--daemonize=no",
+                "--exit-idle-time=-1",
+                "--use-pid-file=no",
+                "--load=module-native-protocol-unix",
+                "--load=module-null-sink sink_name=room rate=44100",
+            ],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         player = None
         try:
@@ -133,7 +145,10 @@ def on_a_terminal(command: list[str], environment: dict[str, str], seconds: int)
     silent = int(re.search(r"heard: (\d+) windows, (\d+) without", text)[2])
     heard = float(re.search(r"([\d.]+) s heard", text)[1])
     return (
-        code == 0 and heard > seconds - 10 and windows >= heard - 4 and silent > 0
+        code == 0
+        and heard > seconds - 10
+        and windows >= heard - 4
+        and silent > 0
         and all(len(line) < COLUMNS for line in drawn)
     )
 
@@ -145,14 +160,19 @@ def from_a_pipe(environment: dict[str, str], seconds: int) -> bool:
     source = subprocess.Popen(record.split(), env=environment, stdout=subprocess.PIPE)
     done = subprocess.run(
         [*LISTEN, "-", "--rate", str(rate), "--seconds", str(seconds)],
-        env=environment, stdin=source.stdout, capture_output=True, text=True,
+        env=environment,
+        stdin=source.stdout,
+        capture_output=True,
+        text=True,
     )
     source.terminate()
     source.wait()
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     for row in rows:
-        print(f"{row['start']:8.2f} - {row['end']:8.2f} s  {row['label']:<9} "
-              f"{100 * row['score']:3.0f} %  {1000 * row['latency']['audio']:4.0f} ms late")
+        print(
+            f"{row['start']:8.2f} - {row['end']:8.2f} s  {row['label']:<9} "
+            f"{100 * row['score']:3.0f} %  {1000 * row['latency']['audio']:4.0f} ms late"
+        )
     print(done.stderr + f"exit code {done.returncode}\n")
     return done.returncode == 0 and len(rows) >= seconds - 9
 

@@ -23,9 +23,16 @@ from typing import Any
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-default-apps", "--disable-domain-reliability",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
 )
 # A request that the browser makes for itself has no page that began it.
 OF_THE_BROWSER = "not an origin"
@@ -114,7 +121,10 @@ def run(browser: str, page: Path, place: Path, *flags: str) -> None:
     profile = f"--user-data-dir={place / 'profile'}"
     subprocess.run(
         [browser, *QUIET, profile, *flags, page.resolve().as_uri()],
-        check=True, timeout=120, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        check=True,
+        timeout=120,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 

@@ -37,10 +37,19 @@ ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 CLIP = ROOT / "examples" / "clips" / "1001_DFA_ANG_XX.wav"
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-default-apps", "--disable-domain-reliability", "--remote-debugging-pipe",
-    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--remote-debugging-pipe",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 )
 VIEWS = {"light": (720, 760), "dark": (720, 760), "narrow": (390, 844)}
 # Enough that what was recorded is the clip and not the hum of a fake device.
@@ -62,8 +71,11 @@ class Browser:
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
         arguments = [
-            program, *FLAGS, f"--user-data-dir={place / 'profile'}",
-            f"--use-file-for-fake-audio-capture={clip}", "about:blank",
+            program,
+            *FLAGS,
+            f"--user-data-dir={place / 'profile'}",
+            f"--use-file-for-fake-audio-capture={clip}",
+            "about:blank",
         ]
 
         # Chromium reads its orders from descriptor 3 and answers on 4; the pipes may lie there.
@@ -73,8 +85,11 @@ class Browser:
                 os.dup2(end, wanted)
 
         self._process = subprocess.Popen(
-            arguments, preexec_fn=place_pipes, close_fds=False,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            arguments,
+            preexec_fn=place_pipes,
+            close_fds=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(to_browser)
         os.close(from_browser)
@@ -141,7 +156,11 @@ class Browser:
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.send(
-                "Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left",
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=box[0],
+                y=box[1],
+                button="left",
                 clickCount=1,
             )
 
@@ -155,8 +174,11 @@ class Browser:
         """Sets window size and colours to one of VIEWS."""
         width, height = VIEWS[view]
         self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height,
-            deviceScaleFactor=1, mobile=view == "narrow",
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=view == "narrow",
         )
         colours = {"name": "prefers-color-scheme", "value": "dark" if view == "dark" else "light"}
         self.send("Emulation.setEmulatedMedia", features=[colours])
@@ -193,7 +215,9 @@ def main() -> int:
         given.out.mkdir(parents=True, exist_ok=True)
     service = subprocess.Popen(
         [sys.executable, "-m", "ser_edge", "serve", "--json", "--port", "0", "--no-socket"],
-        stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
     with tempfile.TemporaryDirectory() as name, service:
         try:
@@ -278,7 +302,6 @@ def energies(samples: np.ndarray, length: int) -> np.ndarray:
     """The energy of each stretch of a length."""
     sums = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
     return sums[length:] - sums[:-length]
-
 
 
 if __name__ == "__main__":

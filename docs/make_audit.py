@@ -1,4 +1,3 @@
-# ruff: noqa: E402 - the threads of BLAS are set before numpy is imported, which reads them once
 """Converts and audits every recipe's runs, and writes docs/audit.md:
 
     python docs/make_audit.py [RUNS...] [--work FOLDER] [--store FOLDER] [--data MANIFEST]
@@ -40,7 +39,13 @@ from ser_edge_convert.audit import audit
 from ser_edge_convert.audit.auditing import largest
 from ser_edge_convert.audit.files import audit_files, write_audit
 from ser_edge_convert.audit.markdown import (
-    basis, class_table, failures, in_points, interval, limits_line, variant_table,
+    basis,
+    class_table,
+    failures,
+    in_points,
+    interval,
+    limits_line,
+    variant_table,
 )
 from ser_edge_convert.audit.measuring import write_features
 from ser_edge_convert.audit.reference import Reference
@@ -75,8 +80,10 @@ def find_runs(places: Iterable[Path]) -> list[RunDirectory]:
     """The runs in ``places``, at any depth, that an audit can be held against."""
     found: dict[str, RunDirectory] = {}
     for place in places:
-        reports = [place / "report.json"] if (place / "report.json").is_file() else sorted(
-            place.rglob("report.json")
+        reports = (
+            [place / "report.json"]
+            if (place / "report.json").is_file()
+            else sorted(place.rglob("report.json"))
         )
         for path in reports:
             run, report = RunDirectory(path.parent), read_report(path)
@@ -113,8 +120,11 @@ def convert(
     known = json.loads(faults_file.read_text("utf-8")) if faults_file.is_file() else {}
     faults: dict[str, str] = known.get(network, {})
     files = {variant: folder / f"{variant}.tflite" for variant in VARIANTS}
-    made = {variant for variant, path in files.items() if path.is_file()
-            and read_model_file(path).metadata.provenance.get("network") == network}
+    made = {
+        variant
+        for variant, path in files.items()
+        if path.is_file() and read_model_file(path).metadata.provenance.get("network") == network
+    }
     missing = [variant for variant in VARIANTS if variant not in made and variant not in faults]
     if missing:
         print(f"{run.path}: converting to {', '.join(missing)}", flush=True)
@@ -182,7 +192,11 @@ def interpreters(
 ) -> list[dict[str, Any]]:
     """Each file's answers to its run's test clips in three interpreters, a row a file and one."""
     from tests.system.three_interpreters import (
-        REFERENCE, answers_of, compare, forgets, last_error,
+        REFERENCE,
+        answers_of,
+        compare,
+        forgets,
+        last_error,
     )
 
     pythons = {REFERENCE: sys.executable, "tensorflow": sys.executable, "tflite-runtime": python}
@@ -339,7 +353,11 @@ def collect(given: argparse.Namespace) -> dict[str, Any]:
     for name, runs in grouped(find_runs(given.runs)).items():
         made, faults = {}, {}
         for run in runs:
-            folder = given.work / slug(name) / f"fold-{run.read_recipe().protocol.fold}-{sha256(run.model)[:8]}"
+            folder = (
+                given.work
+                / slug(name)
+                / f"fold-{run.read_recipe().protocol.fold}-{sha256(run.model)[:8]}"
+            )
             made[run], found = convert(run, folder, given.store, data)
             faults |= found
             files[run] = list(made[run].values())
@@ -368,7 +386,11 @@ def parts_of(name: str, runs: Sequence[RunDirectory]) -> list[tuple[str, tuple[s
     corpora = set(read_report(runs[0].report_json)["recipe"]["corpora"])
     few = corpora - set(MANY_SPEAKERS)
     many = tuple(sorted(corpora & set(MANY_SPEAKERS)))
-    return [(name, ()), (f"{name}, {' and '.join(many)} alone", many)] if few and many else [(name, ())]
+    return (
+        [(name, ()), (f"{name}, {' and '.join(many)} alone", many)]
+        if few and many
+        else [(name, ())]
+    )
 
 
 def main() -> None:

@@ -90,7 +90,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=default_model_path())
     parser.add_argument("--card", type=Path, help="by default beside the model")
     parser.add_argument("--part", choices=("test", "validation"), default="test")
-    parser.add_argument("--data", type=Path, help="manifest, in whose folder the ages are looked for")
+    parser.add_argument(
+        "--data", type=Path, help="manifest, in whose folder the ages are looked for"
+    )
     parser.add_argument("--ages", type=Path, help="CREMA-D's VideoDemographics.csv")
     parser.add_argument("--cards", type=Path, default=CARDS, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -109,7 +111,9 @@ def main() -> None:
             write_text_atomically(given.cards, text + "\n")
         elif name not in cards:
             raise SystemExit(f"{given.cards}: knows nothing of {name}; name the runs of its recipe")
-        for path, text in pages(given.model, given.card or card_path(given.model), cards[name]).items():
+        for path, text in pages(
+            given.model, given.card or card_path(given.model), cards[name]
+        ).items():
             write_text_atomically(path, text)
             sys.stdout.write(f"{path}\n")
     except SerEdgeError as fault:

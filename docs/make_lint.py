@@ -31,10 +31,10 @@ COMPARISON = """
 Two targets have judges of their own, which run where they are installed and have the last word:
 vela for Ethos-U, the interpreter of TensorFlow Lite Micro for microcontrollers. Both were asked
 about the same models (`python docs/make_lint.py MODEL...`): the default model, and a small
-network of the kind `cnn_lstm` in every variant of `ser-edge convert --variant all`. *Same* means: for vela, the same
-operators by name left to the processor, or both refuse; for TensorFlow Lite Micro, both run the
-model or both refuse it. Vela's times are estimates of its own; the arena is counted with the
-pointers of a 64-bit machine.
+network of the kind `cnn_lstm` in every variant of `ser-edge convert --variant all`. *Same* means:
+for vela, the same operators by name left to the processor, or both refuse; for TensorFlow Lite
+Micro, both run the model or both refuse it. Vela's times are estimates of its own; the arena is
+counted with the pointers of a 64-bit machine.
 
 | model | target | by the table | by its judge | same |
 |---|---|---|---|---|
@@ -64,9 +64,7 @@ def row(name: str, report: Report, judged: Compilation) -> str:
     table = f"{counts['mapped']} of {total}" if report.runs else "refused"
     facts = ", ".join(f"{k} {v}" for k, v in judged.summary.items() if k != "accelerator")
     verdict = f"{judged.compiler}: {facts or 'runs'}" if judged.accepted else "refused"
-    left = sorted(
-        (f.operator, f.output) for f in report.findings if f.status is not Status.MAPPED
-    )
+    left = sorted((f.operator, f.output) for f in report.findings if f.status is not Status.MAPPED)
     same = report.runs == judged.accepted
     if report.target == "ethos-u" and judged.accepted:
         same = same and left == sorted(unmapped[:2] for unmapped in judged.unmapped)

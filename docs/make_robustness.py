@@ -63,8 +63,12 @@ def model_files(
             folder.mkdir(parents=True, exist_ok=True)
             sys.stderr.write(f"{run.path}: converting to {' and '.join(missing)}\n")
             for outcome in convert_each(
-                run, lambda form: folder / f"{form}.tflite", store=work / "calibration",
-                variants=missing, manifest=manifest, max_drop=1.0,
+                run,
+                lambda form, folder=folder: folder / f"{form}.tflite",
+                store=work / "calibration",
+                variants=missing,
+                manifest=manifest,
+                max_drop=1.0,
             ):
                 if outcome.fault is not None:
                     raise outcome.fault
@@ -108,8 +112,14 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     files = model_files(runs, given.models, given.work, manifest)
     noise, meaning = noise_folder(given.noise, given.work, references)
     return measure(
-        references, files, disturbances(noise, meaning), given.work / "answers",
-        clips=given.clips, seed=given.seed, processes=given.processes, progress=told(),
+        references,
+        files,
+        disturbances(noise, meaning),
+        given.work / "answers",
+        clips=given.clips,
+        seed=given.seed,
+        processes=given.processes,
+        progress=told(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Compares files from samples to probabilities with the numpy path, and writes docs/waveform/log.txt:
+"""Compares files from samples to probabilities with the numpy path; writes docs/waveform/log.txt:
 
     python docs/make_waveform.py MANIFEST [MODEL.tflite...] [--clips 500]
         [--tflite-runtime-python PYTHON] [--mediapipe-python PYTHON] [--node-modules FOLDER]
@@ -6,9 +6,10 @@
 Without MODEL the default model is taken. For each, the front end is put into the graph, and real
 recordings are answered by that file and by ``Classifier``'s own steps: features in numpy, the
 model file's graph, temperature and softmax. Exit code 1 if one class differs, or a probability
-by more than 0.01, in ai-edge-litert; the front ends of all recipes are compared, too. TensorFlow, tflite-runtime 2.14, MediaPipe's AudioClassifier
-(pip install mediapipe) and LiteRT.js (npm install @litertjs/core) then answer the first --others
-clips; LiteRT.js runs the model file itself, too. At last all is timed: the machine should be idle.
+by more than 0.01, in ai-edge-litert; the front ends of all recipes are compared, too. TensorFlow,
+tflite-runtime 2.14, MediaPipe's AudioClassifier (pip install mediapipe) and LiteRT.js (npm install
+@litertjs/core) then answer the first --others clips; LiteRT.js runs the model file itself, too. At
+last all is timed: the machine should be idle.
 """
 
 from __future__ import annotations
@@ -71,11 +72,14 @@ class Log:
         difference = np.abs(found - wanted).max(axis=1)
         self.say(
             f"  {what}: same class on {same} of {len(wanted)} clips, largest difference of a "
-            f"probability {difference.max():.6f} ({int((difference > 1e-5).sum())} clips above 0.00001)"
+            f"probability {difference.max():.6f} "
+            f"({int((difference > 1e-5).sum())} clips above 0.00001)"
         )
         for row in np.flatnonzero(found.argmax(axis=1) != wanted.argmax(axis=1)):
             first, second = np.sort(wanted[row])[[-1, -2]]
-            self.say(f"    the other class on clip {row}: its two best are {first - second:.6f} apart")
+            self.say(
+                f"    the other class on clip {row}: its two best are {first - second:.6f} apart"
+            )
         if hold and (same < len(wanted) or not difference.max() <= TOLERANCE):
             self.failed = True
             self.say(f"  FAILED: every class and {TOLERANCE} are asked for")
@@ -97,7 +101,9 @@ def examine(path: Path, manifest: Manifest, options: argparse.Namespace, log: Lo
     model = read_model_file(path)
     made = embed_front_end(model)
     metadata, counts = model.metadata, read_graph(made.data).counts
-    log.say(f"{metadata.name} ({metadata.variant} for {metadata.target}, {len(model.flatbuffer)} bytes)")
+    log.say(
+        f"{metadata.name} ({metadata.variant} for {metadata.target}, {len(model.flatbuffer)} bytes)"
+    )
     log.say(
         f"  from samples: {made.samples} at {made.sample_rate} Hz, {len(made.data)} bytes, "
         f"{sum(counts.values())} operators of {len(counts)} kinds, all builtin"
@@ -192,7 +198,9 @@ def timed(model: ModelFile, made: WaveformModel, clip: Rows) -> list[str]:
 
 def front_ends(manifest: Manifest, count: int, log: Log) -> None:
     """The features of every recipe, in the graph and in numpy, before the normaliser."""
-    log.say(f"features of the recipes' front ends on {count} clips, largest difference in shares of")
+    log.say(
+        f"features of the recipes' front ends on {count} clips, largest difference in shares of"
+    )
     log.say("a feature's range:")
     seen: set[str] = set()
     for name in recipe_names():

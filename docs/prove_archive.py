@@ -73,7 +73,10 @@ def jobs(words: list[str], out: Path, total: int, numbers: random.Random) -> dic
         child.wait()
         data = out.read_bytes()
         torn = len(data) - data.rfind(b"\n") - 1
-        print(f"killed all with {data.count(bytes([10]))} lines written, {torn} bytes torn", flush=True)
+        print(
+            f"killed all with {data.count(bytes([10]))} lines written, {torn} bytes torn",
+            flush=True,
+        )
     child = start(words)
     memory = watch(child, out, round(total * 0.8))
     workers = [pid for pid in family(child.pid) if b"spawn_main" in command_line(pid)]
@@ -92,16 +95,39 @@ def dask(words: list[str], out: Path, total: int, place: Path) -> dict[str, dict
     # product of matrices in another way, and the last digit of a score with it.
     single = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
     quiet: dict[str, Any] = {
-        "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "cwd": place,
         "env": os.environ | single,
     }
     scheduler = subprocess.Popen(
-        [binaries / "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-         "--scheduler-file", found], **quiet)
+        [
+            binaries / "dask",
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            found,
+        ],
+        **quiet,
+    )
     workers = [
         subprocess.Popen(
-            [binaries / "dask", "worker", "--scheduler-file", found, "--nthreads", "1",
-             "--no-nanny", "--no-dashboard"], **quiet)
+            [
+                binaries / "dask",
+                "worker",
+                "--scheduler-file",
+                found,
+                "--nthreads",
+                "1",
+                "--no-nanny",
+                "--no-dashboard",
+            ],
+            **quiet,
+        )
         for _ in range(2)
     ]
     try:
@@ -126,7 +152,10 @@ def start(words: list[str]) -> subprocess.Popen[str]:
     # A session of its own: one kill for all of its processes, as a power cut has it.
     return subprocess.Popen(
         [sys.executable, "-m", "ser_edge", *words],
-        stderr=subprocess.PIPE, text=True, start_new_session=True)
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def watch(child: subprocess.Popen[str], out: Path, goal: int) -> list[tuple[int, float]]:
@@ -176,8 +205,10 @@ def report(memory: list[tuple[int, float]]) -> None:
         [sum(column) / len(end) for column in zip(*end, strict=True)] for end in ends
     )
     slope = 1024 * (ended - begun) / max(1.0, high - low)
-    print(f"memory: {begun:.1f} MiB at {low:.0f} recordings, {ended:.1f} at {high:.0f}: "
-          f"{slope:+.2f} KiB a recording")
+    print(
+        f"memory: {begun:.1f} MiB at {low:.0f} recordings, {ended:.1f} at {high:.0f}: "
+        f"{slope:+.2f} KiB a recording"
+    )
 
 
 def read(out: Path) -> dict[str, dict]:
@@ -191,8 +222,10 @@ def read(out: Path) -> dict[str, dict]:
 def check(what: str, rows: dict[str, dict], paths: list[str]) -> bool:
     whole = set(rows) == set(paths)
     faults = sum("error" in row for row in rows.values())
-    print(f"{'ok  ' if whole else 'MISS'} {what}: {len(rows)} results for {len(paths)} recordings, "
-          f"each once; {faults} with an error")
+    print(
+        f"{'ok  ' if whole else 'MISS'} {what}: {len(rows)} results for {len(paths)} recordings, "
+        f"each once; {faults} with an error"
+    )
     return whole
 
 

@@ -18,6 +18,7 @@ Needs Linux, sshd and ssh-keygen; a disk can be filled as root alone. Exits 1 if
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -59,12 +60,17 @@ def main(kills: int, devices: int) -> int:
         daemon = Daemon(place)
         disk = place / "disk"
         disk.mkdir()
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={SPACE}", "tmpfs", str(disk)],
-            capture_output=True, check=False,
-        ).returncode == 0
+        mounted = (
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", f"size={SPACE}", "tmpfs", str(disk)],
+                capture_output=True,
+                check=False,
+            ).returncode
+            == 0
+        )
         try:
-            print(f"sshd on port {daemon.port}, slots on {'a tmpfs of 2 MiB' if mounted else 'the disk'}")
+            where = "a tmpfs of 2 MiB" if mounted else "the disk"
+            print(f"sshd on port {daemon.port}, slots on {where}")
             models = releases(place)
             failed += plain(daemon, models, disk / "device")
             failed += cuts(daemon, models, disk / "device", kills, mounted)
@@ -120,12 +126,19 @@ class Daemon:
         return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{folder}"
 
     def options(self) -> list[str]:
-        return ["--ssh", f"ssh -F {self.place}/ssh_config", "--device-command", shlex.join(SER_EDGE)]
+        return [
+            "--ssh",
+            f"ssh -F {self.place}/ssh_config",
+            "--device-command",
+            shlex.join(SER_EDGE),
+        ]
 
     def call(self, *words: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*SER_EDGE, *map(str, words), *self.options()],
-            capture_output=True, text=True, check=False,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def end(self) -> None:
@@ -153,7 +166,10 @@ def releases(place: Path) -> dict[str, Path]:
 
 def sign(place: Path, path: Path, key: str) -> None:
     done = subprocess.run(
-        [*SER_EDGE, "release", path, "--key", place / key], capture_output=True, text=True, check=False
+        [*SER_EDGE, "release", path, "--key", place / key],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -179,7 +195,9 @@ def plain(daemon: Daemon, models: dict[str, Path], folder: Path) -> int:
     for name in ("7", "8"):
         done = daemon.call("flash", models[name], daemon.target(folder))
         print(done.stdout + done.stderr, end="")
-        failed += check(done.returncode == 0 and answers(folder) == digest(models[name]), f"flash {name}")
+        failed += check(
+            done.returncode == 0 and answers(folder) == digest(models[name]), f"flash {name}"
+        )
     done = daemon.call("rollback", daemon.target(folder))
     print(done.stdout + done.stderr, end="")
     failed += check(done.returncode == 0 and answers(folder) == digest(models["7"]), "rollback")
@@ -204,10 +222,14 @@ def cuts(daemon: Daemon, models: dict[str, Path], folder: Path, kills: int, full
         filler = folder.parent / "filler"
         if kind == "disk full":
             free = shutil.disk_usage(folder).free
-            filler.write_bytes(bytes(max(0, free - numbers.randrange(models[new].stat().st_size + 8192))))
+            filler.write_bytes(
+                bytes(max(0, free - numbers.randrange(models[new].stat().st_size + 8192)))
+            )
         child = subprocess.Popen(
             [*SER_EDGE, *map(str, words), *daemon.options()],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         if kind != "disk full":
             if numbers.random() < 0.5:
@@ -220,7 +242,9 @@ def cuts(daemon: Daemon, models: dict[str, Path], folder: Path, kills: int, full
         settle(folder)
         filler.unlink(missing_ok=True)
         try:
-            has = {digest(models[old]): "old", digest(models[new]): "new"}.get(answers(folder), "neither")
+            has = {digest(models[old]): "old", digest(models[new]): "new"}.get(
+                answers(folder), "neither"
+            )
         except Exception as fault:
             has = f"neither ({fault})"
         found[kind, has] += 1
@@ -228,7 +252,9 @@ def cuts(daemon: Daemon, models: dict[str, Path], folder: Path, kills: int, full
             failed += check(False, f"cut {number}, {kind}: the device has {has}")
         done = daemon.call(*words)
         if done.returncode or answers(folder) != digest(models[new]):
-            failed += check(False, f"cut {number}, {kind}: a second flash did not finish: {done.stderr}")
+            failed += check(
+                False, f"cut {number}, {kind}: a second flash did not finish: {done.stderr}"
+            )
         if (number + 1) % 20 == 0:
             print(f"     {number + 1} cuts, {failed} faults", flush=True)
     for (kind, has), count in sorted(found.items()):
@@ -251,10 +277,8 @@ def wait_for_change(child: subprocess.Popen[bytes], folder: Path) -> None:
 
 def cut(kind: str, child: subprocess.Popen[bytes], folder: Path, daemon: Daemon) -> None:
     if kind == "workstation killed":
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         return
     if kind == "device killed":
         targets = installs(folder)
@@ -262,10 +286,8 @@ def cut(kind: str, child: subprocess.Popen[bytes], folder: Path, daemon: Daemon)
         # The processes of sshd that hold this connection, not the one that listens.
         targets = [pid for pid in family(daemon.process.pid)[1:] if name_of(pid).startswith("sshd")]
     for pid in targets:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def settle(folder: Path) -> None:
@@ -298,28 +320,34 @@ def many(daemon: Daemon, models: dict[str, Path], place: Path, devices: int) -> 
     inventory = place / "devices.toml"
     folders = [place / f"device-{number:02}" for number in range(devices)]
     inventory.write_text("".join(
-        f'[[device]]\nname = "{folder.name}"\ntarget = "{daemon.target(folder)}"\n' for folder in folders
+        f'[[device]]\nname = "{folder.name}"\ntarget = "{daemon.target(folder)}"\n'
+        for folder in folders
     ))  # fmt: skip
     report = Path(f"{inventory}.report.jsonl")
     words = ["flash", models["8"], inventory, "--jobs", devices]
     child = subprocess.Popen(
-        [*SER_EDGE, *map(str, words), *daemon.options()], stdout=subprocess.DEVNULL, start_new_session=True
+        [*SER_EDGE, *map(str, words), *daemon.options()],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
-    while child.poll() is None and not (report.exists() and report.read_bytes().count(b"\n") > devices // 3):
+    while child.poll() is None and not (
+        report.exists() and report.read_bytes().count(b"\n") > devices // 3
+    ):
         time.sleep(0.01)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     child.wait()
     before = report.read_bytes().count(b"\n")
     begin = time.monotonic()
     done = daemon.call(*words)
     took = time.monotonic() - begin
     rows = [json.loads(line) for line in report.read_text().splitlines() if line.endswith("}")]
-    right = done.returncode == 0 and all(answers(folder) == digest(models["8"]) for folder in folders)
+    right = done.returncode == 0 and all(
+        answers(folder) == digest(models["8"]) for folder in folders
+    )
     return check(
-        right and {row["device"] for row in rows if row["done"]} == {folder.name for folder in folders},
+        right
+        and {row["device"] for row in rows if row["done"]} == {folder.name for folder in folders},
         f"{devices} devices at once: killed with {before} reported, the rest in {took:.1f} s, "
         f"{done.stdout.count('done before')} not flashed again",
     )
@@ -331,7 +359,8 @@ def refusals(daemon: Daemon, models: dict[str, Path], place: Path) -> int:
     (place / "signers").write_text(f"maker@example.org {(place / 'maker.pub').read_text()}")
     subprocess.run(
         [*SER_EDGE, "slots", "setup", folder, "--signers", place / "signers"],
-        check=True, stdout=subprocess.DEVNULL,
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
     done = daemon.call("flash", models["7"], daemon.target(folder))
     failed = check(done.returncode == 0, f"signed: {done.stdout.strip()}{done.stderr.strip()}")
@@ -354,7 +383,16 @@ def refusals(daemon: Daemon, models: dict[str, Path], place: Path) -> int:
     }  # fmt: skip
     cases["cut on its way"] = (whole, signature)
     for what, (data, seal) in cases.items():
-        there = [*SER_EDGE, "slots", "install", folder, "--bytes", len(data), "--signature-bytes", len(seal)]
+        there = [
+            *SER_EDGE,
+            "slots",
+            "install",
+            folder,
+            "--bytes",
+            len(data),
+            "--signature-bytes",
+            len(seal),
+        ]
         sent = (data + seal)[: 100_000 if what == "cut on its way" else None]
         done = subprocess.run(
             ["ssh", "-F", place / "ssh_config", daemon.target(Path()).removesuffix("."),
@@ -362,7 +400,11 @@ def refusals(daemon: Daemon, models: dict[str, Path], place: Path) -> int:
             input=sent, capture_output=True, check=False,
         )  # fmt: skip
         said = done.stderr.decode().strip()
-        right = done.returncode == 1 and "Traceback" not in said and answers(folder) == digest(models["7"])
+        right = (
+            done.returncode == 1
+            and "Traceback" not in said
+            and answers(folder) == digest(models["7"])
+        )
         failed += check(right, f"{what}: {said}")
     return failed
 

@@ -40,7 +40,9 @@ def spoil(samples: np.ndarray, rate: int, way: str, seed: int = 0) -> tuple[np.n
     random_numbers = np.random.default_rng(seed)
     count = len(samples)
     time = np.arange(count) / rate
-    loud = np.sqrt(np.quantile(np.square(samples[: count // 400 * 400].reshape(-1, 400)).mean(1), 0.95))
+    loud = np.sqrt(
+        np.quantile(np.square(samples[: count // 400 * 400].reshape(-1, 400)).mean(1), 0.95)
+    )
     if way == "clipped":
         return np.clip(samples * 4 / np.abs(samples).max(), -1, 1), rate
     if way == "too quiet":
@@ -88,8 +90,12 @@ def music(seconds: float, rate: int, random_numbers: np.random.Generator) -> np.
         for note in chord:
             tone(note, start, chord_length, 0.08)
         for beat in range(2):
-            tone(12 + random_numbers.choice(chord), start + beat * chord_length / 2,
-                 chord_length / 2, 0.12)
+            tone(
+                12 + random_numbers.choice(chord),
+                start + beat * chord_length / 2,
+                chord_length / 2,
+                0.12,
+            )
             hit = (time >= start + beat * chord_length / 2) & (
                 time < start + beat * chord_length / 2 + 0.05
             )

@@ -38,8 +38,8 @@ if str(ROOT) not in sys.path:
 from enrolment_methods import CHOSEN, METHODS, Method, Voice
 
 from ser_edge_runtime.enrolment import FEWEST, HELD_BACK, lean, trust
-from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_runtime.files import write_text_atomically
+from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_train import metrics
 from ser_edge_train.predictions import Predictions
 from ser_edge_train.run_directory import RunDirectory
@@ -51,8 +51,16 @@ QUIET = ("neutral", "calm")
 DRAWS = 5
 FEATURE_DRAWS = {"ravdess": 3, "crema-d": 1}
 SCENARIOS: tuple[tuple[str, int], ...] = (
-    ("any", 3), ("any", 5), ("any", 10), ("any", 15), ("any", 30),
-    ("half quiet", 10), ("70 % quiet", 10), ("quiet", 3), ("quiet", 10), ("quiet, repeated", 40),
+    ("any", 3),
+    ("any", 5),
+    ("any", 10),
+    ("any", 15),
+    ("any", 30),
+    ("half quiet", 10),
+    ("70 % quiet", 10),
+    ("quiet", 3),
+    ("quiet", 10),
+    ("quiet, repeated", 40),
 )
 MEANT = {
     "any": "drawn at random from all of the speaker's clips",
@@ -72,9 +80,7 @@ def voices(run: RunDirectory, part: str, corpora: Sequence[str]) -> list[Voice]:
     for corpus, speaker in sorted({row.speaker_key for row in table}):
         at = np.array([n for n, row in enumerate(table) if row.speaker_key == (corpus, speaker)])
         if corpus in corpora:
-            found.append(
-                Voice(fold, corpus, speaker, table.labels, at, logs[at], table.truth[at])
-            )
+            found.append(Voice(fold, corpus, speaker, table.labels, at, logs[at], table.truth[at]))
     for voice in found:
         voice.others = [(v.corpus, v.logs, v.truth) for v in found if v is not voice]
     return found
@@ -96,7 +102,9 @@ def draw(voice: Voice, scenario: str, clips: int, number: int) -> np.ndarray | N
         kinds, counts = [calm, lively], [share, clips - share]
     if any(count < 1 or len(kind) <= count for kind, count in zip(kinds, counts, strict=True)):
         return None
-    return np.concatenate([generator.choice(k, n, replace=False) for k, n in zip(kinds, counts, strict=True)])
+    return np.concatenate(
+        [generator.choice(k, n, replace=False) for k, n in zip(kinds, counts, strict=True)]
+    )
 
 
 @dataclass
@@ -132,7 +140,9 @@ class Tally:
             "before": round(float(metrics.uar(before.sum(0))), 4),
             "after": round(float(metrics.uar(after.sum(0))), 4),
             "interval": None if low_high is None else [round(end, 4) for end in low_high],
-            "accuracy": round(float(metrics.accuracy(after.sum(0)) - metrics.accuracy(before.sum(0))), 4),
+            "accuracy": round(
+                float(metrics.accuracy(after.sum(0)) - metrics.accuracy(before.sum(0))), 4
+            ),
             "open": round(float(np.diff(metrics.uar(self.open))[0]), 4),
             "worse": round(float(np.mean(np.array(gains) < 0)), 4),
             "calibration": [
@@ -148,8 +158,9 @@ def _confusion(truth: np.ndarray, logs: np.ndarray) -> np.ndarray:
     return np.bincount(truth * classes + logs.argmax(1), minlength=classes**2).reshape(classes, -1)
 
 
-def study(runs: Sequence[RunDirectory], part: str, corpora: Sequence[str],
-          methods: dict[str, Method]) -> Iterator[dict[str, Any]]:
+def study(
+    runs: Sequence[RunDirectory], part: str, corpora: Sequence[str], methods: dict[str, Method]
+) -> Iterator[dict[str, Any]]:
     every = [voice for run in runs for voice in voices(run, part, corpora)]
     for corpus in corpora:
         for scenario, clips in SCENARIOS:
@@ -167,11 +178,19 @@ def study(runs: Sequence[RunDirectory], part: str, corpora: Sequence[str],
                         tallies[name].warned.append(trust(voice.logs[drawn]) < 1)
             for name, tally in tallies.items():
                 if tally.before:
-                    yield {"part": part, "corpus": corpus, "scenario": scenario, "clips": clips,
-                           "method": name, **tally.figures()}
+                    yield {
+                        "part": part,
+                        "corpus": corpus,
+                        "scenario": scenario,
+                        "clips": clips,
+                        "method": name,
+                        **tally.figures(),
+                    }
 
 
-def feature_study(runs: Sequence[RunDirectory], data: Path, store: Path) -> Iterator[dict[str, Any]]:
+def feature_study(
+    runs: Sequence[RunDirectory], data: Path, store: Path
+) -> Iterator[dict[str, Any]]:
     """The methods that change what the network hears: its outputs are computed anew."""
     from ser_edge_runtime.front_end import FrontEndSpec
     from ser_edge_train.feature_store import FeatureStore
@@ -204,8 +223,14 @@ def feature_study(runs: Sequence[RunDirectory], data: Path, store: Path) -> Iter
                             tally = tallies.setdefault((name, clips, voice.corpus), Tally())
                             tally.add(voice, rest, voice.logs[rest], logs[rest] + offset)
     for (name, clips, corpus), tally in tallies.items():
-        yield {"part": "features", "corpus": corpus, "scenario": "any", "clips": clips,
-               "method": name, **tally.figures()}
+        yield {
+            "part": "features",
+            "corpus": corpus,
+            "scenario": "any",
+            "clips": clips,
+            "method": name,
+            **tally.figures(),
+        }
 
 
 def _moved(usual: Normaliser, own: Normaliser, clips: int) -> Iterator[tuple[str, Normaliser]]:
@@ -213,8 +238,9 @@ def _moved(usual: Normaliser, own: Normaliser, clips: int) -> Iterator[tuple[str
     weight = clips / (clips + 5)
     shift = weight * (own.mean - usual.mean)
     yield "mean", type(usual)(usual.mean + shift, usual.scale)
-    yield "mean and scale", type(usual)(
-        usual.mean + shift, usual.scale * (own.scale / usual.scale) ** weight
+    yield (
+        "mean and scale",
+        type(usual)(usual.mean + shift, usual.scale * (own.scale / usual.scale) ** weight),
     )
     yield "level", type(usual)(usual.mean + shift.mean(), usual.scale)
 
@@ -281,9 +307,9 @@ TEST_TEXT = f"""
 ## Test speakers
 
 The speakers of all five folds, each by the model that has not heard them, looked at once with the
-method chosen below. Each was enrolled {DRAWS} times with clips drawn anew. Differences are in points,
-with 95 % intervals by bootstrap over speakers; "all classes": without leaving out classes that the
-corpus lacks, as on a device; "worse": share of speakers whose UAR fell; "warned": share of
+method chosen below. Each was enrolled {DRAWS} times with clips drawn anew. Differences are in
+points, with 95 % intervals by bootstrap over speakers; "all classes": without leaving out classes
+that the corpus lacks, as on a device; "worse": share of speakers whose UAR fell; "warned": share of
 enrolments whose answers vary too little. Speakers who validated in another fold are among them.
 
 """

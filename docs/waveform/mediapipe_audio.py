@@ -10,6 +10,7 @@ the file's own metadata; nothing else is told to it.
 import json
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 from mediapipe.tasks import python
@@ -27,7 +28,7 @@ def main(model, samples, answers):
             (result,) = task.classify(data)
             (head,) = result.classifications
             found.append({entry.category_name: entry.score for entry in head.categories})
-    with open(answers, "w", encoding="utf-8") as stream:
+    with Path(answers).open("w", encoding="utf-8") as stream:
         json.dump(found, stream)
     print(f"mediapipe {version('mediapipe')}")
 
