@@ -88,6 +88,8 @@ unbroken training ends with.""",
               "the labels of training clips; see: ser-edge teach.")  # fmt: skip
 @click.option("--hint", metavar="EMBEDDINGS", help="With a teacher: let a second head, which is "
               "not kept, learn these embeddings beside the labels.")  # fmt: skip
+@click.option("--no-teacher", is_flag=True, help="Learn from the labels alone, whatever the "
+              "recipe says.")  # fmt: skip
 @click.option("--score-test", is_flag=True, help="Score the test part too: once, when all is "
               "chosen.")  # fmt: skip
 @click.option("--tensorboard", metavar="FOLDER", help="Log losses, UAR and learning rate of each "
@@ -114,6 +116,7 @@ def command(
     speaker_embedding: str | None,
     teacher: str | None,
     hint: str | None,
+    no_teacher: bool,
     score_test: bool,
     tensorboard: str | None,
     strategy: str,
@@ -133,6 +136,8 @@ def command(
         raise click.UsageError("--recipe and --data are needed, unless --resume goes on with a run")
     if ledger is not None and not score_test:
         raise click.UsageError("--ledger needs --score-test")
+    if no_teacher and (teacher is not None or hint is not None):
+        raise click.UsageError("--no-teacher learns from labels alone: no --teacher, no --hint")
     if partition is not None and (protocol is not None or fold is not None):
         raise click.UsageError("--partition divides by itself: no --protocol, no --fold")
     need("train", "training")
@@ -148,7 +153,10 @@ def command(
     # Another worker's machine need not see the run: worker 0 alone reads and writes it.
     seen = resume and (chief or recipe is None or not data)
     directory = RunDirectory.open(run) if seen else RunDirectory(run)
-    chosen = _recipe(recipe, directory).with_changes(
+    chosen = _recipe(recipe, directory)
+    if no_teacher:
+        chosen = chosen.model_copy(update={"teacher": None})
+    chosen = chosen.with_changes(
         protocol=protocol,
         test_corpora=list(test_corpora) or None,
         sex=sex,

@@ -46,6 +46,9 @@ def lesson(ser_edge, tmp_path_factory):
         "hinted": step(*hinted, "wide.npz", "--run", "hinted", "--teacher", "scores.csv"),
         "narrow": step(*hinted, "encoder.npz", "--run", "narrow", "--teacher", "scores.csv"),
         "alone": step(*hinted, "encoder.npz", "--run", "alone"),
+        "untaught": step("train", "--recipe", "taught/recipe.toml", "--data", "manifest.csv",
+                         "--run", "untaught", "--no-teacher", "--processes", "1"),
+        "both": step("train", *asked, "--run", "both", "--no-teacher", "--teacher", "scores.csv"),
     }  # fmt: skip
     return folder, done
 
@@ -125,3 +128,19 @@ def test_a_hint_without_a_teacher_is_refused_in_one_line(lesson):
     assert "teacher.hint: without a teacher there is no hint" in line
     assert line.endswith("name its scores too: --teacher SCORES")
     assert not (folder / "alone").exists()
+
+
+def test_without_its_teacher_a_recipe_learns_from_the_labels_alone(lesson):
+    folder, done = lesson
+    assert done["untaught"].returncode == 0, done["untaught"].stderr
+    assert "teacher" not in done["untaught"].stdout
+    assert json.loads((folder / "untaught" / "report.json").read_text())["teacher"] is None
+    weights = [(folder / name / "model.keras").read_bytes() for name in ("untaught", "taught")]
+    assert weights[0] != weights[1]
+
+
+def test_no_teacher_and_a_teacher_are_not_asked_for_together(lesson):
+    folder, done = lesson
+    assert done["both"].returncode == 2
+    assert "--no-teacher learns from labels alone" in done["both"].stderr
+    assert not (folder / "both").exists()
