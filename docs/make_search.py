@@ -1,0 +1,149 @@
+"""Writes docs/model-search.md, what each trial reached: ``python docs/make_search.py [STUDY...]``.
+
+With STUDY, folders that ``ser-edge study own`` wrote, their figures are first taken into
+docs/model-search/trials.json, which is committed in the place of the runs. Tests hold that the
+page is what this script writes.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ser_edge_runtime.errors import FileError
+from ser_edge_runtime.files import write_text_atomically
+from ser_edge_train.recipes import load_recipe
+from ser_edge_train.studies.study import AS_RECORDED
+
+HERE = Path(__file__).parent
+RUNS = HERE / "model-search" / "trials.json"
+STUDENT = HERE / "model-search" / "student.toml"
+TRIALS = HERE / "model-search" / "trials.toml"
+PAGE = HERE / "model-search.md"
+IDENTITY = ("trial", "fold", "seed")
+CORPORA = ("ravdess", "crema-d", "savee")
+TITLES = {"ravdess": "RAVDESS", "crema-d": "CREMA-D", "savee": "SAVEE"}
+
+HEAD = """\
+# The search for a default model
+
+Written by `python docs/make_search.py` from the trials' `study.json`
+([trials.json](model-search/trials.json)); nothing here is typed. `docs/model-search/run.sh` is how
+they were made: [student.toml](model-search/student.toml) and, a change each,
+[trials.toml](model-search/trials.toml). UAR in per cent on **validation** speakers, over the
+classes that each corpus has; the test part was not looked at. Those speakers chose each run's
+epoch too, and a fold has few of them, so that two points between trials are nothing. Mean and
+standard deviation where there are several folds or seeds.
+"""
+
+
+class SearchError(FileError):
+    """A folder that holds no trials."""
+
+
+def collect(folder: Path) -> list[dict[str, Any]]:
+    """The figures of every finished run of a study.
+
+    Raises:
+        SearchError: It is no folder of ``ser-edge study own``.
+    """
+    path = folder / "study.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise SearchError(folder, "holds no study", "name a folder of ser-edge study own") from None
+    if values["identity"]["study"] != "own":
+        fault = f"holds the study {values['identity']['study']}"
+        raise SearchError(folder, fault, "name a folder of ser-edge study own")
+    fold = int(values["subject"]["protocol"].rpartition(" ")[2])
+    return [
+        {
+            "trial": run["variant"],
+            "fold": fold,
+            "seed": run["seed"],
+            "parameters": run["parameters"],
+            "epochs": run["epochs"],
+            "best_epoch": run["best_epoch"],
+            "partition": values["identity"]["partition"],
+            "uar": {
+                corpus: figures["uar"]
+                for corpus, figures in run["scores"][AS_RECORDED.name].items()
+            },
+        }
+        for run in values["runs"]
+    ]
+
+
+def merged(
+    known: Iterable[Mapping[str, Any]], found: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Known runs and found ones; a found run takes the place of the known one it is."""
+    by_identity = {tuple(run[name] for name in IDENTITY): dict(run) for run in (*known, *found)}
+    return [by_identity[key] for key in sorted(by_identity)]
+
+
+def page(runs: Sequence[Mapping[str, Any]], summaries: Mapping[str, str]) -> str:
+    """The text of docs/model-search.md.
+
+    Args:
+        runs: As :func:`collect` gives them.
+        summaries: Of the trials by name, in the order of the page.
+    """
+    columns = ["trial", "what it is", "values", "epochs", "runs"]
+    columns += [TITLES[corpus] for corpus in CORPORA]
+    lines = [HEAD, "| " + " | ".join(columns) + " |", "|---|---|" + "---:|" * (len(columns) - 2)]
+    for name, summary in summaries.items():
+        own = [run for run in runs if run["trial"] == name]
+        if own:
+            lines.append("| " + " | ".join(_cells(name, summary, own)) + " |")
+    missing = [name for name in summaries if not any(run["trial"] == name for run in runs)]
+    if missing:
+        lines += ["", f"Not run yet: {', '.join(f'`{name}`' for name in missing)}."]
+    return "\n".join(lines) + "\n"
+
+
+def summaries_of(student: Path, trials: Path) -> dict[str, str]:
+    """What each trial is, by name: the student, then those of the file."""
+    listed = tomllib.loads(trials.read_text(encoding="utf-8"))["trial"]
+    own = {trial["name"]: trial["summary"] for trial in listed}
+    return {"recipe": f"{load_recipe(str(student)).name} as it is", **own}
+
+
+def _cells(name: str, summary: str, own: Sequence[Mapping[str, Any]]) -> list[str]:
+    epochs = sorted({run["epochs"] for run in own})
+    return [
+        f"`{name}`",
+        summary,
+        f"{own[0]['parameters']:,}",
+        " to ".join(map(str, epochs[:1] + epochs[1:][-1:])),
+        str(len(own)),
+        *(
+            _spread([run["uar"][corpus] for run in own if corpus in run["uar"]])
+            for corpus in CORPORA
+        ),
+    ]
+
+
+def _spread(shares: Sequence[float]) -> str:
+    if not shares:
+        return ""
+    text = f"{100 * statistics.fmean(shares):.1f}"
+    return text if len(shares) == 1 else f"{text} ± {100 * statistics.stdev(shares):.1f}"
+
+
+def main() -> None:
+    """Takes in the folders of studies that are named, and writes the page."""
+    known = json.loads(RUNS.read_text(encoding="utf-8")) if RUNS.is_file() else []
+    for folder in map(Path, sys.argv[1:]):
+        known = merged(known, collect(folder))
+        write_text_atomically(RUNS, json.dumps(known, indent=1) + "\n")
+    write_text_atomically(PAGE, page(known, summaries_of(STUDENT, TRIALS)))
+
+
+if __name__ == "__main__":
+    main()

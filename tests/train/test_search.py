@@ -1,0 +1,103 @@
+"""docs/model-search.md is what its script makes of the trials' figures."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ser_edge_train.recipes import load_recipe
+from ser_edge_train.studies.catalogue import STUDIES
+from ser_edge_train.studies.own import own_study
+from ser_edge_train.studies.study import changed
+from tests.conftest import ROOT
+from tests.scripts import load_script
+
+SEARCH = ROOT / "docs" / "model-search"
+STUDENT = SEARCH / "student.toml"
+
+
+@pytest.fixture(scope="module")
+def script():
+    return load_script(ROOT / "docs" / "make_search.py")
+
+
+def run_of(trial="recipe", fold=1, seed=1, ravdess=0.6, **changes):
+    return {
+        "trial": trial, "fold": fold, "seed": seed, "parameters": 241_000, "epochs": 30,
+        "best_epoch": 21, "partition": "ab", "uar": {"ravdess": ravdess, "crema-d": 0.625},
+        **changes,
+    }  # fmt: skip
+
+
+def study_of(folder, runs, name="own", fold=1):
+    folder.mkdir(exist_ok=True)
+    values = {
+        "identity": {"study": name, "partition": "ab"},
+        "subject": {"protocol": f"speaker-folds, fold {fold}"},
+        "runs": [
+            {
+                "variant": run["trial"], "seed": run["seed"], "parameters": run["parameters"],
+                "epochs": run["epochs"], "best_epoch": run["best_epoch"],
+                "scores": {"as recorded": {k: {"uar": v} for k, v in run["uar"].items()}},
+            }
+            for run in runs
+        ],
+    }  # fmt: skip
+    (folder / "study.json").write_text(json.dumps(values))
+    return folder
+
+
+def test_the_page_is_what_the_script_writes(script):
+    runs = json.loads(script.RUNS.read_text(encoding="utf-8"))
+    text = script.page(runs, script.summaries_of(script.STUDENT, script.TRIALS))
+    assert script.PAGE.read_text(encoding="utf-8") == text
+
+
+def test_every_trial_is_a_recipe():
+    student = load_recipe(str(STUDENT))
+    study = own_study(STUDIES["own"], SEARCH / "trials.toml")
+    recipes = {each.name: changed(student, each) for each in study.variants(student, ())}
+    assert recipes["recipe"] == student
+    assert len({recipe.digest for recipe in recipes.values()}) == len(recipes)
+
+
+def test_figures_are_those_of_the_study(script, tmp_path):
+    runs = [run_of(), run_of("long", ravdess=0.65, epochs=60)]
+    assert script.collect(study_of(tmp_path / "a", runs)) == runs
+    (of_two,) = script.collect(study_of(tmp_path / "b", [run_of()], fold=2))
+    assert of_two["fold"] == 2
+
+
+def test_a_found_run_takes_the_place_of_the_known_one_that_it_is(script):
+    known = [run_of(), run_of(fold=2)]
+    found = [run_of(ravdess=0.7), run_of("long")]
+    kept = script.merged(known, found)
+    assert [(run["trial"], run["fold"]) for run in kept] == [
+        ("long", 1),
+        ("recipe", 1),
+        ("recipe", 2),
+    ]
+    assert kept[1]["uar"]["ravdess"] == 0.7
+
+
+def test_folds_become_a_mean_and_a_deviation(script):
+    runs = [
+        run_of(ravdess=0.5),
+        run_of(fold=2, ravdess=0.6, epochs=20),
+        run_of("long", ravdess=0.55),
+    ]
+    text = script.page(runs, {"recipe": "the student", "long": "longer", "late": "not yet"})
+    assert (
+        "| `recipe` | the student | 241,000 | 20 to 30 | 2 | 55.0 ± 7.1 | 62.5 ± 0.0 |  |" in text
+    )
+    assert "| `long` | longer | 241,000 | 30 | 1 | 55.0 | 62.5 |  |" in text
+    assert text.endswith("Not run yet: `late`.\n")
+    assert text.index("`recipe`") < text.index("`long`")
+
+
+def test_a_folder_of_another_study_or_of_none_is_one_line(script, tmp_path):
+    with pytest.raises(script.SearchError, match="holds no study; name a folder of ser-edge study"):
+        script.collect(tmp_path)
+    with pytest.raises(script.SearchError, match="holds the study noise"):
+        script.collect(study_of(tmp_path / "noise", [], name="noise"))
