@@ -59,6 +59,13 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Shows the help where no command is named: click's own makes a fault of its whole text."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command and flushes, so that a full disk or a closed pipe is seen here."""
         try:
@@ -126,7 +133,9 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except click.UsageError as fault:
         where = fault.ctx.command_path if fault.ctx else "ser-edge"
-        _say(f"{fault.format_message().rstrip('.')}; see: {where} --help")
+        # Click lists an argument's choices a line each.
+        words = fault.format_message().replace("\n\t", " ").rstrip(".")
+        _say(f"{words}; see: {where} --help")
         return fault.exit_code
     except SerEdgeError as fault:
         _trace(settings)
