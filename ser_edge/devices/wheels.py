@@ -135,7 +135,7 @@ def own_wheel(given: Path | None, folder: Path, *, wheels: Path | None = None) -
     source = Path(ser_edge.__file__).parents[1]
     if not (source / "pyproject.toml").is_file():
         raise BundleFault(
-            "ser-edge", "is installed here without its source, of which its wheel is built",
+            source, "ser-edge is installed there without its source, of which its wheel is built",
             "name its wheel: --wheel FILE",
         )  # fmt: skip
     lines: list[str] = []
