@@ -34,7 +34,7 @@ TOLERANCES = {
 }
 
 # A longer clip would show nothing more and make every model file bigger.
-_GOLDEN_SECONDS = 0.5
+_GOLDEN_SECONDS = 0.25
 # What fits into the member of the file, whatever the front end skips first.
 _MOST_GOLDEN_SAMPLES = 500_000
 
