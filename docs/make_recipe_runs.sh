@@ -31,7 +31,7 @@ for fold in $folds; do
         mkdir -p "$(dirname "$run")"
         common=(--run "$run" --store "$work/features" --score-test --ledger docs/test-scorings.csv)
         if [ -f "$run/recipe.toml" ]; then
-            ser-edge train --resume "${common[@]}"
+            ser-edge train --resume --no-clean "${common[@]}"
         else
             ser-edge train --recipe "$recipe" --protocol "$protocol" --no-clean --sex "$sex" --fold "$fold" \
                 --data "$manifest" "${common[@]}"
