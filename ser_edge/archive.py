@@ -24,7 +24,7 @@ from ser_edge_runtime.archive.order import AsTheyCome, InOrder
 from ser_edge_runtime.archive.processes import in_processes, in_this_process
 from ser_edge_runtime.digests import sha256_hex
 from ser_edge_runtime.errors import MissingFile, UnreadableFile
-from ser_edge_runtime.model_file import default_model_path, read_model_bytes
+from ser_edge_runtime.model_file import find_model, read_model_bytes
 
 if TYPE_CHECKING:
     from ser_edge_runtime.archive.parquet import Parquet
@@ -60,7 +60,7 @@ def classify_archive(
         SerEdgeError: The work cannot begin or go on.
         OSError: The disk is full or gone.
     """
-    path = str(default_model_path() if model is None else model)
+    path = find_model(model)
     settings = Settings(path, read_model_bytes(path), **options)
     # Faults of the model, the interpreter or the options are known before anything is written.
     labels = settings.classifier().labels

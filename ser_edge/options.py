@@ -169,7 +169,10 @@ def workers_option(function: Function) -> Function:
 def model_option(function: Function) -> Function:
     """Adds ``--model``."""
     return click.option(
-        "--model", metavar="FILE", help="Model file to use instead of the default model."
+        "--model",
+        metavar="FILE|NAME",
+        help="Model file, or name of a model that comes with "
+        "ser-edge; by default the model default.",
     )(function)
 
 

@@ -18,7 +18,7 @@ from ser_edge_runtime.classifier import Classifier
 from ser_edge_runtime.delegates import Delegate
 from ser_edge_runtime.digests import sha256_hex
 from ser_edge_runtime.errors import MissingFile, NotABenchmark, UnreadableFile
-from ser_edge_runtime.model_file import default_model_path, parse_model_file, read_model_bytes
+from ser_edge_runtime.model_file import find_model, parse_model_file, read_model_bytes
 from ser_edge_runtime.records import record
 from ser_edge_runtime.sensors import Health, health, peak_memory
 
@@ -175,10 +175,10 @@ def measure(
     times = [clock()]
     backend = choose(interpreter).name
     times.append(clock())
-    source = default_model_path() if path is None else path
+    source = find_model(path)
     data = read_model_bytes(source)
     classifier = Classifier(
-        parse_model_file(data, str(source)),
+        parse_model_file(data, source),
         threads=threads,
         interpreter=interpreter,
         delegate=delegate,

@@ -16,7 +16,7 @@ from ser_edge_runtime.errors import SpecTensorMismatch
 from ser_edge_runtime.front_end.clip import FrontEnd
 from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_runtime.metadata import TensorInfo
-from ser_edge_runtime.model_file import ModelFile, default_model_path, read_model_file
+from ser_edge_runtime.model_file import ModelFile, find_model, read_model_file
 from ser_edge_runtime.records import record
 from ser_edge_runtime.segments import Segment, cut, frames_of_recording
 from ser_edge_runtime.speech_gate import SpeechGate
@@ -138,7 +138,7 @@ class Classifier:
             ModelFileError: The file cannot be read or breaks a rule of the format.
             InterpreterError: No interpreter can be used, or it refuses the model.
         """
-        model_file = read_model_file(default_model_path() if path is None else path)
+        model_file = read_model_file(find_model(path))
         return cls(model_file, threads=threads, interpreter=interpreter, delegate=delegate)
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike, fspath
-from os.path import isdir
+from os.path import isdir, lexists
 from typing import TYPE_CHECKING
 
 from ser_edge_runtime import stored_zip
@@ -47,6 +47,7 @@ __all__ = [
     "TensorInfo",
     "build_model_file",
     "default_model_path",
+    "find_model",
     "parse_model_file",
     "read_model_bytes",
     "read_model_file",
@@ -104,6 +105,29 @@ def default_model_path() -> Path:
     return Path(__file__).parent / "models" / "default.tflite"
 
 
+def find_model(model: str | PathLike[str] | None = None) -> str:
+    """The file of a model.
+
+    Args:
+        model: A file, which is returned as it is; where there is none, the name of a model
+            that comes with the package, as ``"default"``; or None, the default model.
+
+    Returns:
+        Its path, whether or not it is there.
+    """
+    if model is None:
+        return str(default_model_path())
+    given = fspath(model)
+    if given.isidentifier() and not lexists(given):
+        return str(_carried().get(given, given))
+    return given
+
+
+def _carried() -> dict[str, Path]:
+    """The models that come with the package, by name."""
+    return {path.stem: path for path in sorted(default_model_path().parent.glob("*.tflite"))}
+
+
 def read_model_file(path: str | PathLike[str]) -> ModelFile:
     """Reads a model file and checks all of it but the golden vectors.
 
@@ -121,12 +145,14 @@ def read_model_bytes(path: str | PathLike[str]) -> bytes:
     """The bytes of a file, unchecked, and no more than one too many for a model file.
 
     Args:
-        path: The file, or a folder with slots: then that of the model in use.
+        path: The file, or a folder with slots: then that of the model in use; or a name, as
+            :func:`find_model` takes it.
 
     Raises:
         UnreadableModel: It cannot be read.
         SlotsFault: The slots hold no model that is whole.
     """
+    path = find_model(path)
     try:
         try:
             with open(path, "rb") as stream:  # noqa: PTH123 - pathlib costs a cold start 3 ms
@@ -140,7 +166,10 @@ def read_model_bytes(path: str | PathLike[str]) -> bytes:
                     return current_bytes(path)
             raise
     except OSError as fault:
-        raise UnreadableModel(fspath(path), (fault.strerror or "cannot be read").lower()) from None
+        words = (fault.strerror or "cannot be read").lower()
+        if path.isidentifier() and isinstance(fault, FileNotFoundError):
+            words += f", and no model that comes with ser-edge ({', '.join(_carried())})"
+        raise UnreadableModel(path, words) from None
 
 
 def parse_model_file(data: bytes, name: str) -> ModelFile:

@@ -44,9 +44,9 @@ def command(model: str | None, output: Output) -> int:
     was made from, whether it may be used in a product, licence and intended use. Without
     MODEL, the default model's.
     """
-    from ser_edge_runtime.model_file import default_model_path, parse_model_file, read_model_bytes
+    from ser_edge_runtime.model_file import find_model, parse_model_file, read_model_bytes
 
-    path = Path(model) if model is not None else default_model_path()
+    path = Path(find_model(model))
     data = read_model_bytes(path)
     metadata = parse_model_file(data, str(path)).metadata
     size = len(data)

@@ -114,7 +114,7 @@ def test_what_cannot_run_is_not_measured(tmp_path):
 
 
 def test_the_default_model_is_measured_unless_another_is_named(monkeypatch):
-    monkeypatch.setattr(module, "default_model_path", lambda: MODEL)
+    monkeypatch.setattr(module, "find_model", lambda path: str(MODEL))
     assert measure(runs=1, warm_up=0, clock=Clock()).name == str(MODEL)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -18,7 +17,7 @@ from ser_edge_runtime.errors import SelfTestFailed, SerEdgeError
 from ser_edge_runtime.golden import verify_golden
 from ser_edge_runtime.model_file import (
     ModelFile,
-    default_model_path,
+    find_model,
     parse_model_file,
     read_model_bytes,
 )
@@ -97,7 +96,7 @@ class ServedModel:
         interpreter: str | None = None,
         delegate: str | Delegate | None = None,
     ) -> None:
-        self.path = os.fspath(default_model_path() if path is None else path)
+        self.path = find_model(path)
         self._workers = workers
         self._threads = threads
         self._interpreter = interpreter
