@@ -3,8 +3,9 @@
 # once, and writes what came of it into docs/recipes.md:
 #   docs/make_recipe_runs.sh MANIFEST [WORK] [FOLDS] [RECIPE...]
 # MANIFEST is what `ser-edge scan` wrote; WORK, by default runs/, takes runs and features; FOLDS, by
-# default "1 2 3 4 5", are trained; without RECIPE all are. Stopped at any time, the same call goes
-# on: what is finished is not done again, and a half run is resumed.
+# default "1 2 3 4 5", are trained; without RECIPE all are. A recipe with a teacher needs the
+# embeddings of a large encoder, an .npz file, in $EMBEDDINGS (docs/teacher.md). Stopped at any time,
+# the same call goes on: what is finished is not done again, and a half run is resumed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 manifest=${1:?manifest.csv that ser-edge scan wrote}
@@ -18,23 +19,35 @@ sys.path.insert(0, "docs")
 from make_recipes import asked
 from ser_edge_train.recipes import load_recipe, recipe_names
 for name in sys.argv[1:] or recipe_names():
-    for protocol, sex in asked(load_recipe(name)):
-        print(name, protocol, sex)
+    recipe = load_recipe(name)
+    taught = "labels" if recipe.teacher is None else "hint" if recipe.teacher.hint else "scores"
+    for protocol, sex in asked(recipe):
+        print(name, protocol, sex, taught)
 EOF
 )
 for fold in $folds; do
-    while read -r recipe protocol sex; do
+    while read -r recipe protocol sex taught; do
         run=$work/$recipe/$protocol/$sex/fold-$fold
         if [ -f "$run/scored" ]; then
             continue
         fi
         mkdir -p "$(dirname "$run")"
         common=(--run "$run" --store "$work/features" --score-test --ledger docs/test-scorings.csv)
+        teacher=()
+        if [ "$taught" != labels ]; then
+            embeddings=${EMBEDDINGS:?embeddings for the teacher of $recipe, an .npz file}
+            scores=$work/teacher/$recipe-$protocol-$sex-$fold.csv
+            mkdir -p "$work/teacher"
+            [ -f "$scores" ] || ser-edge teach "$embeddings" --recipe "$recipe" --protocol "$protocol" \
+                --fold "$fold" --data "$manifest" --out "$scores"
+            teacher=(--teacher "$scores")
+            [ "$taught" != hint ] || teacher+=(--hint "$embeddings")
+        fi
         if [ -f "$run/recipe.toml" ]; then
             ser-edge train --resume --no-clean "${common[@]}"
         else
             ser-edge train --recipe "$recipe" --protocol "$protocol" --no-clean --sex "$sex" --fold "$fold" \
-                --data "$manifest" "${common[@]}"
+                --data "$manifest" "${teacher[@]}" "${common[@]}"
         fi
         touch "$run/scored"
     done <<< "$each"
