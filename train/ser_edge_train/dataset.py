@@ -175,18 +175,28 @@ class TrainingBatches:
         self._batch_size = batch_size
         self._seed = seed
         self._level = None if spec is None else Level(spec)
+        self._drawn: tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
         return -(-len(self._order(0)) // self._batch_size)
 
     def indices(self, epoch: int, place: int) -> npt.NDArray[np.int64]:
         """Which utterances batch ``place`` of ``epoch`` (both from 0) holds."""
-        return self._order(epoch)[self._slice(place)]
+        return self._epoch(epoch)[0][self._slice(place)]
 
     def copies(self, epoch: int, place: int) -> npt.NDArray[np.int64]:
         """Which copy of each utterance batch ``place`` of ``epoch`` takes; 0 is itself."""
-        rng = np.random.default_rng([self._seed, epoch, 0, _COPIES])
-        return rng.integers(self._part.copies + 1, size=len(self._order(epoch)))[self._slice(place)]
+        return self._epoch(epoch)[1][self._slice(place)]
+
+    def _epoch(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """All that an epoch shows, and which copy of each; the last epoch's is remembered."""
+        drawn = self._drawn
+        if drawn is None or drawn[0] != epoch:
+            order = self._order(epoch)
+            rng = np.random.default_rng([self._seed, epoch, 0, _COPIES])
+            drawn = (epoch, order, rng.integers(self._part.copies + 1, size=len(order)))
+            self._drawn = drawn
+        return drawn[1], drawn[2]
 
     def _slice(self, place: int) -> slice:
         return slice(place * self._batch_size, (place + 1) * self._batch_size)
