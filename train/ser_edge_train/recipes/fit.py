@@ -26,7 +26,7 @@ class Optimizer(Table):
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _momentum_has_a_use(self) -> Optimizer:
@@ -57,7 +57,7 @@ class EarlyStopping(Table):
     """Ends the fit when the monitored score has not risen for ``patience`` epochs."""
 
     patience: Annotated[int, Field(ge=1, le=10_000)]
-    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    min_delta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class ReduceLearningRate(Table):
@@ -70,7 +70,7 @@ class ReduceLearningRate(Table):
 
     patience: Annotated[int, Field(ge=1, le=10_000)]
     factor: Share = 0.5
-    minimum: Annotated[float, Field(ge=0)] = 0.0
+    minimum: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     cooldown: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
