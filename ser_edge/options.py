@@ -72,12 +72,17 @@ class OutFile(click.ParamType):  # type: ignore[type-arg] # generic since click 
     name = "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Reads ``value``; a folder, or a file in a folder that is missing, is a usage error."""
+        """Reads ``value``; a folder, a recording and a missing folder are usage errors."""
         from pathlib import Path  # costs a cold start 4 ms
+
+        from ser_edge_runtime.audio import AUDIO_SUFFIXES
 
         path = Path(value)
         if path.is_dir():
             self.fail(f"{path} is a folder; name a file in it", param, ctx)
+        # A word too few before a recording's name would cost the recording: `--srt clip.wav`.
+        if path.suffix.lower() in AUDIO_SUFFIXES:
+            self.fail(f"{path} is a recording by its name; name another file", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"the folder of {path} does not exist; create it first", param, ctx)
         return path
