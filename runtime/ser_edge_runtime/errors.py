@@ -325,11 +325,12 @@ class RecordingTooLong(FileError):
 
     def __init__(self, path: PathOrName, seconds: float, most_seconds: float) -> None:
         # A FLAC from a pipe does not know its length, and libsndfile then says 2**63 - 1 frames.
-        length = f"lasts {seconds:.1f} s" if seconds < 1e9 else "does not say how long it is"
+        known = seconds < 1e9
+        length = f"lasts {seconds:.1f} s" if known else "does not say how long it is"
         super().__init__(
             path,
             f"{length}; at most {most_seconds:g} s are taken",
-            "send it in pieces, or as WAV",
+            "send it in pieces, or raise --max-seconds" if known else "send it as WAV",
         )
 
 
