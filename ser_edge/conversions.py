@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ser_edge_runtime.wording import counted
+from ser_edge_runtime.wording import counted, in_points
 
 if TYPE_CHECKING:
     from ser_edge_convert.conversion import Conversion, Outcome
@@ -20,7 +20,7 @@ def loss_lines(report: Mapping[str, Any]) -> list[str]:
         f"{counted(report['validation']['speakers'], 'speaker')}",
         f"accuracy:   {before['accuracy']:.4f} before, {after['accuracy']:.4f} after",
         f"UAR:        {before['uar']:.4f} before, {after['uar']:.4f} after",
-        f"loss:       {100 * gate['drop']:.2f} points, {100 * gate['max_drop']:g} allowed",
+        f"loss:       {in_points(gate['drop'])} points, {100 * gate['max_drop']:g} allowed",
     ]
 
 
@@ -48,7 +48,7 @@ def repair_lines(report: Mapping[str, Any]) -> list[str]:
     return [
         f"repaired:   in floats: {layers} ({len(repair['float_layers'])} of "
         f"{len(repair['blame']['layers'])} layers); without that "
-        f"{100 * repair['before']['drop']:.2f} points lost"
+        f"{in_points(repair['before']['drop'])} points lost"
     ]
 
 
@@ -66,7 +66,7 @@ def outcome_line(outcome: Outcome) -> str:
     return (
         f"{outcome.variant:<9} {result:<13} {size / 1000:5.0f} KB  "
         f"{100 * after['accuracy']:6.2f} %  {100 * after['uar']:6.2f} %  "
-        f"{100 * report['gate']['drop']:5.2f}  {agreement['same']} of {agreement['clips']}"
+        f"{in_points(report['gate']['drop']):>5}  {agreement['same']} of {agreement['clips']}"
     )
 
 

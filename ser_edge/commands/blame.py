@@ -15,6 +15,7 @@ from ser_edge.options import (
 )
 from ser_edge.output import Output, output_options
 from ser_edge_convert.targets import TARGETS
+from ser_edge_runtime.wording import in_points
 
 if TYPE_CHECKING:
     from ser_edge_convert.blame import Blame, Suspect
@@ -105,15 +106,15 @@ def _lines(found: Blame) -> list[str]:
 
 def _loss_line(what: str, loss: Loss) -> str:
     return (
-        f"{what:<18} {100 * loss.drop:.2f} points lost, {100 * loss.agreement:.2f} % same class or "
-        f"nearly tied, a probability moves by {loss.mean_difference:.4f}, at most "
+        f"{what:<18} {in_points(loss.drop)} points lost, {100 * loss.agreement:.2f} % same class "
+        f"or nearly tied, a probability moves by {loss.mean_difference:.4f}, at most "
         f"{loss.max_difference:.4f}"
     )
 
 
 def _row(suspect: Suspect, place: int, width: int) -> str:
     return (
-        f"{suspect.layer.name:<{width}}  {suspect.cost:6.4f}  {100 * suspect.recovered:9.2f}"
+        f"{suspect.layer.name:<{width}}  {suspect.cost:6.4f}  {in_points(suspect.recovered):>9}"
         f"  {place:5}  {_error(suspect.own, 7)}  {_error(suspect.arrived, 10)}"
     )
 

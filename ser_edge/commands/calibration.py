@@ -12,6 +12,7 @@ from ser_edge.options import moved_data_option, store_option
 from ser_edge.output import Output, output_options
 from ser_edge_convert.targets import TARGETS
 from ser_edge_convert.variants import VARIANTS
+from ser_edge_runtime.wording import in_points
 
 if TYPE_CHECKING:
     from ser_edge_convert.calibration_sweep import Sweep, Trial
@@ -135,7 +136,7 @@ def _trial_line(trial: Trial) -> str:
     beyond = ", ".join(f"{end} {100 * x:.2f} %" for end, x in (trial.outside or {}).items())
     return (
         f"{start}  {100 * trial.accuracy:6.2f} %  {100 * trial.uar:6.2f} %  "
-        f"{100 * trial.drop:5.2f}  {100 * trial.agreement:7.2f} %  {beyond}"
+        f"{in_points(trial.drop):>5}  {100 * trial.agreement:7.2f} %  {beyond}"
     )
 
 

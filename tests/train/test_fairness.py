@@ -142,7 +142,8 @@ def test_ages_come_from_upstreams_table(tmp_path):
     ("text", "fault"),
     [("ActorID,Sex\n", "no columns ActorID and Age"), ("", "no columns"),
      (TABLE.replace("51", "old"), ":2: Age 'old' is no age"), (TABLE + "1003\n", ":4: Age '' is"),
-     (TABLE.replace("21", "-3"), ":3: Age '-3'"), (TABLE.replace("21", "201"), ":3: Age '201'")],
+     (TABLE.replace("21", "-3"), ":3: Age '-3'"), (TABLE.replace("21", "201"), ":3: Age '201'"),
+     ("Age,ActorID\n51,1001\n21\n", ":3: no ActorID"), ("Age,ActorID\n51, \n", ":2: no ActorID")],
 )  # fmt: skip
 def test_what_is_no_such_table(tmp_path, text, fault):
     path = tmp_path / "VideoDemographics.csv"

@@ -75,7 +75,10 @@ def read_ages(path: str | PathLike[str]) -> dict[tuple[str, str], int]:
         years = row.get("Age", "").strip()
         if not (years.isascii() and years.isdigit() and int(years) <= AGES[-1][1]):
             raise TableError(path, line, f"Age {quoted(years)} is no age", _REPAIR)
-        ages[crema_d.NAME, row["ActorID"].strip()] = int(years)
+        actor = row.get("ActorID", "").strip()
+        if not actor:
+            raise TableError(path, line, "no ActorID", _REPAIR)
+        ages[crema_d.NAME, actor] = int(years)
     return ages
 
 

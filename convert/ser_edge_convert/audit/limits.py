@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ser_edge_convert.errors import ConversionRefused
+from ser_edge_runtime.wording import in_points
 
 SLACK = 1e-9
 
@@ -118,4 +119,4 @@ def _row(name: str, found: float, limit: float, text: str) -> dict[str, Any]:
 
 def points(share: float) -> str:
     """A share in points: ``0.42 points``."""
-    return f"{100 * share:.2f} points"
+    return f"{in_points(share)} points"

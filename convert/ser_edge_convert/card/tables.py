@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ser_edge_runtime.wording import in_points
+
 Row = Mapping[str, Any]
 
 
@@ -137,9 +139,9 @@ def cost(document: Row, variant: Row) -> str:
     return (
         f"{variant['variant']}, against the float network{'s' if folds > 1 else ''} of {folds} "
         f"fold{'s' if folds > 1 else ''}, {document['clips']} clips of {document['speakers']} "
-        f"{document['part']} speakers: UAR falls by {100 * drop['value']:.2f} points "
-        f"({100 * low:.2f} to {100 * high:.2f}), {percent(agreement['share'])} of the answers are "
-        f"the same; the gate of `ser-edge audit` is {gate}."
+        f"{document['part']} speakers: UAR falls by {in_points(drop['value'])} points "
+        f"({in_points(low)} to {in_points(high)}), {percent(agreement['share'])} of the answers "
+        f"are the same; the gate of `ser-edge audit` is {gate}."
     )
 
 
