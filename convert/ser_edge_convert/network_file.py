@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def _config(path: Path) -> Any:
             f"{path}: {fault.strerror or fault}; name a .keras file, the folder of a SavedModel, "
             "or a run whose training has ended"
         ) from None
-    except (zipfile.BadZipFile, KeyError, ValueError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError):
+        # RuntimeError: encrypted, compressed in a way that Python lacks, or nested too deeply.
         raise BadNetwork(
             f"{path}: not a file that Keras 3 saved; give a run directory or a .keras file"
         ) from None
@@ -91,13 +93,15 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _layers(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        name, config = node.get("class_name"), node.get("config")
-        if isinstance(name, str) and isinstance(config, dict) and "name" in config:
-            yield node
-        for value in node.values():
-            yield from _layers(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _layers(value)
+def _layers(config: Any) -> Iterator[dict[str, Any]]:
+    # No recursion: what JSON can be read may be nested deeper than generators can.
+    waiting = [config]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            name, inner = node.get("class_name"), node.get("config")
+            if isinstance(name, str) and isinstance(inner, dict) and "name" in inner:
+                yield node
+            waiting.extend(reversed(node.values()))
+        elif isinstance(node, list):
+            waiting.extend(reversed(node))

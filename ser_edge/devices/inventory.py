@@ -82,7 +82,7 @@ def entries_of(target: str) -> list[Entry]:
     path = Path(target)
     try:
         values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         words = getattr(fault, "strerror", None) or str(fault)
         raise DeviceFault(target, words, "see docs/flashing.md for an inventory") from None
     rows = values.pop("device", None)
@@ -178,7 +178,7 @@ class Report:
         for line in lines:
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict):
                 yield row

@@ -87,7 +87,7 @@ class SshDevice:
         if answer and (done.returncode == 0 or action == "status"):
             try:
                 values = json.loads(answer[-1])
-            except ValueError:
+            except (ValueError, RecursionError):
                 values = None
             if isinstance(values, dict) and "current" in values:
                 return values

@@ -102,7 +102,7 @@ def split_address(address: str) -> tuple[str, int]:
         DistributionError: It is none.
     """
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+    if not host or not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 2**16:
         raise DistributionError(f"{address or 'an empty address'}: not host:port, {_EXAMPLE}")
     return host, int(port)
 
@@ -114,7 +114,7 @@ def _from_json(text: str) -> tuple[tuple[str, ...], int]:
         cluster, kind, index = value["cluster"], value["task"]["type"], value["task"]["index"]
         groups = {name: [str(address) for address in cluster[name]] for name in cluster}
         place = int(index)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise DistributionError(
             f"{VARIABLE}: not a cluster with a task; give the workers by option, {_EXAMPLE}"
         ) from None

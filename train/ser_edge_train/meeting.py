@@ -155,6 +155,6 @@ def _heard(peer: socket.socket) -> dict[str, Any]:
                 break
             data += piece
         value = json.loads(data)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

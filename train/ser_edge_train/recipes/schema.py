@@ -41,6 +41,10 @@ _OF_A_FOLD = {
 }
 
 
+_HINT = "see the recipes that come with ser-edge"
+_LONGEST_SHOWN = 100
+
+
 class RecipeError(FileError):
     """A recipe that cannot be used; names the file, the field and the fault."""
 
@@ -326,6 +330,11 @@ def parse_recipe(text: str, name: str | PathLike[str]) -> Recipe:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
         raise RecipeError(name, f"not TOML: {fault}", "mend that line") from None
+    except RecursionError:
+        raise RecipeError(name, "not TOML: nested too deeply", _HINT) from None
+    except ValueError:
+        # Python turns no number of over 4300 digits into an integer.
+        raise RecipeError(name, "not TOML: a number of too many digits", _HINT) from None
     return recipe_from_dict(values, name)
 
 
@@ -339,6 +348,8 @@ def recipe_from_dict(values: dict[str, Any], name: str | PathLike[str]) -> Recip
         return Recipe.model_validate(values)
     except ValidationError as faults:
         raise _one_line(faults, name) from None
+    except RecursionError:
+        raise RecipeError(name, "a table is nested too deeply", _HINT) from None
 
 
 def _one_line(faults: ValidationError, name: str | PathLike[str]) -> RecipeError:
@@ -357,8 +368,17 @@ def _one_line(faults: ValidationError, name: str | PathLike[str]) -> RecipeError
     elif fault["type"] == "missing":
         message = "is missing"
     elif fault["type"] != "value_error" and isinstance(fault["input"], str | int | float):
-        message = f"{message[:1].lower()}{message[1:]}, not {fault['input']!r}"
-    return RecipeError(fspath(name), f"{field}{message}", "see the recipes that come with ser-edge")
+        message = f"{message[:1].lower()}{message[1:]}, not {_shown(fault['input'])}"
+    return RecipeError(fspath(name), f"{field}{message}", _HINT)
+
+
+def _shown(value: str | int | float) -> str:
+    """A value as an error shows it: no novel, and no number that Python does not print."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _none_to_word(value: Any) -> Any:
