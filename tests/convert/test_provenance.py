@@ -37,7 +37,7 @@ def test_its_hint_is_told_without_the_place_of_the_embeddings(tmp_path):
             "embeddings_sha256": "cd" * 32}  # fmt: skip
     run.recipe.write_text(tomli_w.dumps({**recipe, "teacher": {**TEACHER, "hint": hint}}))
     found = RunInputs.read(run).provenance()["teacher"]
-    assert found["hint"] == {"components": 64, "weight": 3.0, "by_speaker": True,
+    assert found["hint"] == {"components": 64, "weight": 3.0, "by_speaker": True, "by_label": True,
                              "embeddings_sha256": "cd" * 32}  # fmt: skip
     assert "somewhere" not in str(found)
 

@@ -8,15 +8,13 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_train.augmentation.features import mix
 from ser_edge_train.dataset import Part, PlainBatches, TrainingBatches
-from ser_edge_train.embeddings import Embeddings, EmbeddingsError, standardised
+from ser_edge_train.embeddings import Embeddings, EmbeddingsError
 from ser_edge_train.fitting import fit, predict
-from ser_edge_train.hints import hint_values, pinned_hint
+from ser_edge_train.hints import pinned_hint
 from ser_edge_train.networks import build
 from ser_edge_train.networks.files import load_network
 from ser_edge_train.networks.hint import with_hint
@@ -61,68 +59,6 @@ def hinted_recipe(folder, clips, **changes):
     known = write_embeddings(folder / "encoder.npz", embeddings_of(clips))
     hint = {"embeddings": str(known), "components": COMPONENTS, **changes}
     return toy_recipe(teacher={"scores": str(folder / "scores.csv"), "hint": hint})
-
-
-# --- its values -----------------------------------------------------------------------------
-
-
-def test_values_of_each_speaker_have_mean_0_and_deviation_1():
-    clips = list(manifest().clips)
-    found = hint_values(Hint(embeddings="x", components=COMPONENTS), embeddings_of(clips), clips)
-    assert found.shape == (len(clips), COMPONENTS)
-    assert found.dtype == np.float32
-    for speaker in {clip.speaker_key for clip in clips}:
-        own = found[[clip.speaker_key == speaker for clip in clips]]
-        np.testing.assert_allclose(own.mean(axis=0), 0, atol=1e-6)
-        np.testing.assert_allclose(own.std(axis=0), 1, rtol=1e-5)
-
-
-def test_standardised_together_they_keep_what_tells_speakers_apart():
-    clips = list(manifest().clips)
-    known = embeddings_of(clips)
-    how = Hint(embeddings="x", components=COMPONENTS, by_speaker=False)
-    found = hint_values(how, known, clips)
-    leading = known.values[:, :COMPONENTS].astype(np.float64)
-    expected = (leading - leading.mean(axis=0)) / leading.std(axis=0)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_a_clip_without_an_embedding_is_not_known_and_moves_no_other():
-    clips = list(manifest().clips)
-    how = Hint(embeddings="x", components=COMPONENTS)
-    known = embeddings_of(clips[:-5])
-    found = hint_values(how, known, clips)
-    assert np.isnan(found[-5:]).all()
-    np.testing.assert_array_equal(found[:-5], hint_values(how, known, clips[:-5]))
-
-
-def test_of_nothing_heard_nothing_is_known():
-    clips = list(manifest().clips)
-    found = hint_values(Hint(embeddings="x", components=2), None, clips)
-    assert found.shape == (len(clips), 2)
-    assert np.isnan(found).all()
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.floats(-1e6, 1e6, width=32)), min_size=1),
-    st.floats(0.1, 100),
-    st.floats(-1e3, 1e3),
-)
-def test_standardising_forgets_scale_and_offset_and_stays_finite(rows, scale, offset):
-    groups = [group for group, _ in rows]
-    values = np.array([[value] for _, value in rows])
-    found = standardised(values, groups)
-    assert np.isfinite(found).all()
-    for group in set(groups):
-        own = found[[each == group for each in groups]]
-        assert abs(own.mean()) < 1e-6
-        assert own.std() < 1 + 1e-6
-    spread = [values[[each == group for each in groups]].std() for group in groups]
-    # Where the deviation is at the bound that replaces 0, a scale is seen.
-    wide = np.array(spread) > 1
-    moved = standardised(values * scale + offset, groups)
-    np.testing.assert_allclose(moved[wide], found[wide], atol=1e-4)
 
 
 # --- the recipe -----------------------------------------------------------------------------
@@ -199,9 +135,11 @@ def test_the_number_of_values_and_their_weight_are_the_recipes(tmp_path):
     recordings = manifest()
     digests = {
         make_plan(hinted_recipe(tmp_path, recordings.clips, **changes), recordings).recipe.digest
-        for changes in ({}, {"components": 3}, {"weight": 2.0}, {"by_speaker": False})
-    }
-    assert len(digests) == 4
+        for changes in (
+            {}, {"components": 3}, {"weight": 2.0}, {"by_speaker": False}, {"by_label": False}
+        )
+    }  # fmt: skip
+    assert len(digests) == 5
 
 
 def test_a_resolved_recipe_is_read_again(tmp_path):

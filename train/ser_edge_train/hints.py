@@ -14,6 +14,8 @@ from ser_edge_train.manifest import Clip
 from ser_edge_train.recipes.schema import Recipe
 from ser_edge_train.recipes.teacher import Hint, Teacher
 
+_LEAST_SHARE = 1e-12
+
 
 def pinned_hint(recipe: Recipe, train: Sequence[Clip]) -> tuple[Recipe, Embeddings | None]:
     """The recipe with the digest of its hint's embeddings, and these; none if it has no hint.
@@ -50,17 +52,19 @@ def pinned_hint(recipe: Recipe, train: Sequence[Clip]) -> tuple[Recipe, Embeddin
 
 
 def hint_values(
-    hint: Hint, known: Embeddings | None, clips: Sequence[Clip]
+    hint: Hint, known: Embeddings | None, clips: Sequence[Clip], labels: Sequence[str]
 ) -> npt.NDArray[np.float32]:
     """What the second head is to give for each clip.
 
     Args:
-        hint: How many values, and over what they are standardised.
+        hint: How many values, over what they are standardised, and what counts of them.
         known: The embeddings; None: of no clip.
         clips: Training utterances; a recording may stand several times.
+        labels: Of each.
 
     Returns:
-        float32 (clips, components); NaN for a clip that has no embedding.
+        float32 (clips, components), each value times the root of its weight, so that the
+        mean squared error is the weighted one; NaN for a clip that has no embedding.
     """
     found = np.full((len(clips), hint.components), np.nan, np.float32)
     if known is None:
@@ -70,7 +74,41 @@ def hint_values(
     values = known.values[rows[there], : hint.components].astype(np.float64)
     voices = (clip.speaker_key if hint.by_speaker else "" for clip in clips)
     groups = [voice for voice, kept in zip(voices, there, strict=True) if kept]
-    found[there] = standardised(values, groups)
+    values = standardised(values, groups)
+    if hint.by_label:
+        kinds = ((clip.corpus, label) for clip, label in zip(clips, labels, strict=True))
+        share = between(values, [kind for kind, kept in zip(kinds, there, strict=True) if kept])
+        values *= np.sqrt(share / max(share.mean(), _LEAST_SHARE))
+    found[there] = values
+    return found
+
+
+def between(
+    values: npt.NDArray[np.float64], kinds: Sequence[tuple[str, str]]
+) -> npt.NDArray[np.float64]:
+    """The share of each value's variance that lies between the labels of a corpus.
+
+    Eta squared (Fisher's correlation ratio), the mean over the corpora, each corpus by how
+    many rows it has: corpora that sound different say nothing of emotions.
+
+    Args:
+        values: (rows, values).
+        kinds: Corpus and label of each row.
+
+    Returns:
+        (values,), each from 0 to 1.
+    """
+    found = np.zeros(values.shape[1])
+    for corpus in sorted({corpus for corpus, _ in kinds}):
+        rows = [row for row, (own, _) in enumerate(kinds) if own == corpus]
+        own = values[rows] - values[rows].mean(axis=0)
+        labels = np.array([kinds[row][1] for row in rows])
+        explained = np.zeros(values.shape[1])
+        for label in sorted(set(labels.tolist())):
+            members = own[labels == label]
+            explained += len(members) * members.mean(axis=0) ** 2
+        whole = np.maximum((own**2).sum(axis=0), _LEAST_SHARE)
+        found += len(rows) / len(kinds) * explained / whole
     return found
 
 

@@ -118,7 +118,8 @@ class Plan:
         how = self.recipe.teacher
         if how is None or how.hint is None:
             return None
-        return hint_values(how.hint, self.heard if taught else None, clips)
+        labels = [self.label_of(clip) for clip in clips]
+        return hint_values(how.hint, self.heard if taught else None, clips, labels)
 
     def part(
         self,

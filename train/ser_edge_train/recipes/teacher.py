@@ -24,6 +24,9 @@ class Hint(Table):
         weight: Factor of the mean squared error, above 0.
         by_speaker: Whether each value is standardised over a speaker's training utterances;
             otherwise over all of them. What is left then is how it was said, not by whom.
+        by_label: Whether an error counts by the share of its value's variance that lies
+            between the labels of a corpus (eta squared, their mean 1); otherwise all values
+            count alike. Most of what an encoder hears, as the words, tells no emotion.
         embeddings_sha256: Of that file's bytes; the training fills it in, and a resumption
             refuses another.
     """
@@ -32,6 +35,7 @@ class Hint(Table):
     components: Annotated[int, Field(ge=1, le=4096)] = 256
     weight: Annotated[float, Field(gt=0, le=100)] = 1.0
     by_speaker: bool = True
+    by_label: bool = True
     embeddings_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
