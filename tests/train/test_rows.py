@@ -231,6 +231,16 @@ def test_any_header_is_one_or_none(tail):
     assert found is None or found.end >= found.start
 
 
+def test_a_header_with_any_bit_flipped_is_one_or_none():
+    """The store reads headers before anything is held to its check."""
+    whole = pack(values(4, 3))[:128]
+    for place in range(8 * len(whole)):
+        changed = bytearray(whole)
+        changed[place // 8] ^= 1 << place % 8
+        found = read_header(bytes(changed))
+        assert found is None or found.end >= found.start, place
+
+
 # differences
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -92,7 +91,7 @@ class Checkpoint:
                 head = json.loads(arrays["head"].tobytes())
                 groups: dict[str, Any] = {
                     group: tuple(
-                        arrays[name]
+                        _array(arrays, name)
                         for name in sorted(arrays.files)
                         if name.startswith(f"{group}_")
                     )
@@ -104,10 +103,20 @@ class Checkpoint:
             return cls(history=history, **head, **groups)
         except FileNotFoundError:
             raise CheckpointError(path, "missing", "start anew without --resume") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as fault:
+        except CheckpointError:
+            raise
+        except Exception as fault:
+            # Whatever the parsers within numpy, zipfile and json come upon in changed bytes.
             raise CheckpointError(
                 path, f"damaged ({type(fault).__name__})", "start anew in another folder"
             ) from None
+
+
+def _array(arrays: Any, name: str) -> npt.NDArray[Any]:
+    found = arrays[name]
+    if not isinstance(found, np.ndarray):  # what begins otherwise is handed out as it is
+        raise ValueError(f"{name} is no array")
+    return found
 
 
 def values_of(variables: Sequence[Any]) -> Arrays:

@@ -6,7 +6,6 @@ recording's file below the manifest's root, or ``audio_sha256``, its digest.
 
 from __future__ import annotations
 
-import zipfile
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from ser_edge_train.manifest import Clip
 
 NAMES = ("audio_sha256", "path")
 _LEAST_SPREAD = 1e-6
+_LONGEST_WORDS = 200
 
 
 class EmbeddingsError(FileError):
@@ -58,15 +58,20 @@ class Embeddings:
                 "it needs the arrays embedding and path (or audio_sha256)",
             )
         names, values = arrays[by], arrays["embedding"]
+        if names.ndim != 1:
+            raise EmbeddingsError(path, f"{by} has shape {names.shape}", "it needs a name a row")
         if values.ndim != 2 or not values.shape[1] or len(values) != len(names):
             raise EmbeddingsError(
                 path,
                 f"embedding has shape {values.shape} for {len(names)} recordings",
                 "it needs a row a recording",
             )
-        if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+        # What is finite as float64 may be none as float32.
+        with np.errstate(over="ignore"):
+            kept = values.astype(np.float32) if values.dtype.kind in "iuf" else None
+        if kept is None or not np.isfinite(kept).all():
             raise EmbeddingsError(path, "embedding holds no finite numbers", "make it anew")
-        return cls(by, tuple(map(str, names.tolist())), values.astype(np.float32))
+        return cls(by, tuple(map(str, names.tolist())), kept)
 
     def rows(self, clips: Iterable[Clip]) -> npt.NDArray[np.int64]:
         """The row of each clip, (clips,); -1 where there is none."""
@@ -102,15 +107,23 @@ def _plain(name: str) -> str:
     return str(PurePosixPath(name))
 
 
+def _array(file: Any, name: str) -> npt.NDArray[Any]:
+    found = file[name]
+    if not isinstance(found, np.ndarray):  # what begins otherwise is handed out as it is
+        raise ValueError(f"{name} is no array")
+    return found
+
+
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("one array alone")
-            return {name: file[name] for name in file.files}
+            return {name: _array(file, name) for name in file.files}
     except FileNotFoundError:
         raise EmbeddingsError(path, "no such file", "check the name") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as fault:
-        words = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
+    except Exception as fault:
+        # Whatever the parsers within numpy and zipfile come upon: TokenError, zlib.error, ...
+        words = str(fault).splitlines()[0][:_LONGEST_WORDS] if str(fault) else type(fault).__name__
         raise EmbeddingsError(path, f"no .npz file ({words})", "make it anew") from None

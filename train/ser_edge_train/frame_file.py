@@ -61,7 +61,8 @@ def read_header(data: bytes) -> Header | None:
         if np.lib.format.read_magic(stream) != (1, 0):
             return None
         shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
-    except ValueError:
+    except Exception:
+        # Whatever the parsers within numpy come upon: ValueError, SyntaxError, TokenError, ...
         return None
     if fortran or kind != np.dtype("<f4") or len(shape) != 2 or min(shape) < 0:
         return None
