@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -161,14 +162,17 @@ def unpacked(wheel: Wheel) -> dict[str, bytes]:
                 name = PurePosixPath(entry.filename)
                 if entry.is_dir():
                     continue
-                if name.is_absolute() or ".." in name.parts:
+                if name.is_absolute() or ".." in name.parts or not name.parts:
+                    raise zipfile.BadZipFile(f"names {entry.filename}")
+                if name.parts[0].endswith(".data") and len(name.parts) < 3:
                     raise zipfile.BadZipFile(f"names {entry.filename}")
                 if name.parts[0].endswith(".data"):
                     if name.parts[1] not in ("purelib", "platlib"):
                         continue
                     name = PurePosixPath(*name.parts[2:])
                 found[str(name)] = archive.read(entry)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as fault:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as fault:
+        # RuntimeError: encrypted, or compressed in a way that Python lacks.
         raise BundleFault(wheel.path, f"is damaged ({fault})", "fetch it again") from None
     return found
 

@@ -187,7 +187,11 @@ def test_unpacked_as_an_installer_would(tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["../up.py", "/root.py", "a-1.0.data/purelib/../../up.py"])
+@pytest.mark.parametrize(
+    "name",
+    ["../up.py", "/root.py", "a-1.0.data/purelib/../../up.py", "a-1.0.data", "a-1.0.data/purelib",
+     "."],
+)  # fmt: skip
 def test_a_wheel_that_leads_elsewhere_is_refused(tmp_path, name):
     path = tmp_path / "a-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
@@ -201,3 +205,23 @@ def test_a_damaged_wheel_is_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"xxxxx", b"xxyxx", 1))
     with pytest.raises(BundleFault, match=r"is damaged \(.*CRC"):
         unpacked(Wheel.at(path))
+
+
+@pytest.mark.parametrize("what", ["content", "encrypted", "method"])
+def test_a_wheel_whose_zip_cannot_be_unpacked_is_refused(tmp_path, what):
+    path = tmp_path / "a-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.py", "".join(map(str, range(500))))
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\x01\x02")
+    if what == "content":
+        data[40:60] = b"\xff" * 20
+    elif what == "encrypted":
+        data[6] |= 1
+        data[entry + 8] |= 1
+    else:
+        data[8] = data[entry + 10] = 99
+    path.write_bytes(data)
+    with pytest.raises(BundleFault, match=r"is damaged \(.*; fetch it again") as fault:
+        unpacked(Wheel.at(path))
+    assert "\n" not in str(fault.value)

@@ -184,9 +184,9 @@ def frames(blocks, spec):
     return np.concatenate([np.zeros((0, spec.fft_length), np.float32), *found])
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
-    fft_length=st.sampled_from([16, 64, 4096, 65_536]),
+    fft_length=st.sampled_from([16, 64, 2048]),
     hop=st.integers(1, 16),
     centred=st.booleans(),
     sizes=st.lists(st.integers(0, 900), max_size=6),
