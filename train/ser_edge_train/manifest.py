@@ -273,7 +273,8 @@ class Manifest:
         if missing:
             names, here = ", ".join(sorted(missing)), ", ".join(self.corpora) or "none"
             fault = f"no clip of {names} (here: {here})"
-            raise ManifestError(self.root, None, fault, "scan its folder too")
+            remedy = "scan its folder too, or train a recipe for any corpora, as cnn1d-quick"
+            raise ManifestError(self.root, None, fault, remedy)
         return type(self)(self.root, tuple(c for c in self.clips if c.corpus in wanted))
 
     def path_of(self, clip: Clip) -> Path:
