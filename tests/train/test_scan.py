@@ -241,7 +241,8 @@ def test_a_source_that_gives_nothing_says_why(tmp_path):
 
     assert "no folder is named" in message()
     assert (
-        message(tmp_path / "missing") == f"{tmp_path / 'missing'}: no such folder; check the name"
+        message(tmp_path / "missing")
+        == f"{tmp_path / 'missing'}: no such file or folder; check the name"
     )
     empty = tmp_path / "empty"
     empty.mkdir()

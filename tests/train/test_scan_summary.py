@@ -54,7 +54,7 @@ def test_every_part_of_it_in_its_order():
         notes=("n",),
     ).lines()
     assert found == [
-        "own: 5 clips (4 usable), 3 speakers (1 unstated, 2 female), 7 s: angry 2, sad 3",
+        "own: 5 clips (4 usable), 3 speakers (1 of unstated sex, 2 female), 7 s: angry 2, sad 3",
         "faults: 1 silent, 2 duplicate",
         "  own 0 is silent",
         "  own 0 is duplicate",

@@ -150,7 +150,7 @@ def _check_sources(paths: Sequence[Path]) -> Path:
         raise ScanError("scan", "no folder is named", "name the folders of the recordings")
     for path in paths:
         if not path.exists():
-            raise ScanError(show(path), "no such folder", "check the name")
+            raise ScanError(show(path), "no such file or folder", "check the name")
         if path.is_file() and is_manifest(path):
             fault = "a manifest, the result of a scan"
             raise ScanError(show(path), fault, "give it to train or evaluate as --data")

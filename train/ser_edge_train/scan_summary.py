@@ -109,7 +109,7 @@ def _shortened(lines: list[str], what: str) -> list[str]:
 
 
 def _corpus_line(counts: CorpusCounts) -> str:
-    sexes = [f"{n} {sex or 'unstated'}" for sex, n in counts.speakers_by_sex.items()]
+    sexes = [f"{n} {sex or 'of unstated sex'}" for sex, n in counts.speakers_by_sex.items()]
     labels = ", ".join(f"{label} {n}" for label, n in counts.labels.items())
     speakers = f"{counts.speakers} speakers ({', '.join(sexes)})"
     if not counts.speakers:
