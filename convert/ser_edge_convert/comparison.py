@@ -114,7 +114,7 @@ def check_same_function(path: str, variant: Variant, found: Agreement) -> None:
     if found.share < variant.agreement:
         raise ConversionMismatch(
             f"{path}: the {variant.name} file runs but names the network's class on only "
-            f"{found.share:.0%} of {found.clips} clips; it was not kept; {_other(variant)}"
+            f"{100 * found.share:.0f} % of {found.clips} clips; it was not kept; {_other(variant)}"
         )
     if variant.max_difference is not None and found.max_difference > variant.max_difference:
         raise ConversionMismatch(

@@ -66,8 +66,8 @@ class Coverage:
                 "add training clips of it, or raise --calibration-size"
             )
         lines.extend(
-            f"calibration saturates: {share:.1%} of the {end} values of validation clips lie "
-            "beyond the range of the calibration clips; raise --calibration-size"
+            f"calibration saturates: {100 * share:.1f} % of the {end} values of validation "
+            "clips lie beyond the range of the calibration clips; raise --calibration-size"
             for end, share in self.outside.items()
             if share > MOST_OUTSIDE
         )

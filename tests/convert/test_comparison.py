@@ -95,7 +95,7 @@ def test_a_file_that_lost_its_weights_is_refused(variant):
     with pytest.raises(ConversionMismatch) as caught:
         check_same_function("run/model.keras", variant, Agreement(100, 6, 0, 0.9, 0.3))
     text = str(caught.value)
-    assert "only 6% of 100 clips" in text
+    assert "only 6 % of 100 clips" in text
     assert "was not kept" in text
     assert "\n" not in text
 

@@ -124,7 +124,7 @@ def test_saturation_is_said_with_its_share_and_end(inner):
     features = np.zeros((100, 5, 4), np.float32)
     features[:2] = 9
     (line,) = measured(inner, features).warnings
-    assert "saturates: 2.0% of the input values" in line
+    assert "saturates: 2.0 % of the input values" in line
     assert "\n" not in line
 
 
