@@ -88,6 +88,18 @@ class OutFile(click.ParamType):  # type: ignore[type-arg] # generic since click 
         return path
 
 
+def out_file(option: str, value: str | Path) -> Path:
+    """What :class:`OutFile` makes of an option's value that is not always one file.
+
+    Raises:
+        click.BadParameter: As there, naming ``option``.
+    """
+    try:
+        return OutFile().convert(value, None, None)
+    except click.BadParameter as fault:
+        raise click.BadParameter(fault.message, param_hint=f"'{option}'") from None
+
+
 def default_store() -> Path:
     """Where features are kept if nobody says: the user's cache folder of this system."""
     from ser_edge_runtime.user_folders import user_folder

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ser_edge.devices.platforms import INTERPRETERS, PLATFORMS, PYTHONS
-from ser_edge.options import OutFile
+from ser_edge.options import out_file
 from ser_edge.output import Output, output_options
 
 MAINTAINER = "ser-edge bundle <root@localhost>"
@@ -98,7 +98,7 @@ def command(
         raise click.UsageError("--signature and --sign exclude each other")
     if deb and debs is not None:
         raise click.UsageError("--debs is for a folder; a package depends on others by itself")
-    path = OutFile().convert(out, None, None) if deb else _folder(out)
+    path = out_file("--out", out) if deb else _folder(out)
     data = read_model_bytes(model)
     kind = PLATFORMS[platform]
     order = Order(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ser_edge.inputs import STDIN, Recording, find_recordings
-from ser_edge.options import OutFile, Seconds, Share, interpreter_options, speaker_options
+from ser_edge.options import Seconds, Share, interpreter_options, out_file, speaker_options
 from ser_edge.output import Output, describe_os_error, output_options
 from ser_edge.plan import Plan, plan_options
 from ser_edge_runtime.errors import NoSpeech, SerEdgeError, WindowError
@@ -171,7 +171,7 @@ def _captions(name: str) -> Captions:
     if name == STDIN:
         return Captions(sys.stdout.write)
     # A folder that is missing is known before hours are classified.
-    OutFile().convert(name, None, click.get_current_context())
+    out_file("--srt", name)
     return Captions(path=name)
 
 

@@ -15,6 +15,7 @@ from ser_edge.options import (
     Seconds,
     Share,
     calibration_options,
+    out_file,
     store_option,
 )
 from ser_edge.output import Output, output_options
@@ -206,7 +207,7 @@ def _check_source(run: str | None, data: str | None, described: dict[str, str | 
 def _check_out(out: Path, *, many: bool) -> Path:
     """One file to write; for many a folder, or a name that each one's file begins with."""
     if not many or out.suffix == ".tflite":
-        return OutFile().convert(out, None, None)
+        return out_file("--out", out)
     if out.exists() and not out.is_dir():
         raise click.UsageError(f"{out} is a file; name a folder, or a file that ends in .tflite")
     if not out.parent.is_dir():

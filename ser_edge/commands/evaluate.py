@@ -22,7 +22,7 @@ from ser_edge.options import (
 from ser_edge.output import Output, output_options
 from ser_edge.scores import part_rows, row_line, side_by_side
 from ser_edge.steps import StepsAlone
-from ser_edge_runtime.errors import MetadataInvalid
+from ser_edge_runtime.errors import MetadataInvalid, MissingFile
 
 if TYPE_CHECKING:
     from ser_edge_runtime.delegates import Delegate
@@ -97,6 +97,8 @@ def command(
             if given:
                 raise click.UsageError(f"{option} is for model files, and {model} is a run")
         return _evaluate_run(model, data, part, ledger, store, processes, output)
+    if not Path(model).exists():
+        raise MissingFile(model, "no such file or folder", "name a model file or a run")
     if not data:
         raise click.UsageError("--data is needed: the recordings to score the model file on")
     if part is not None and partition is None:

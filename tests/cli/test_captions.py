@@ -124,7 +124,7 @@ def test_a_recording_that_fails_leaves_no_subtitles(ser_edge, one_line, model, t
         (["--segment", "1", "--srt", "-", "--json"], "--srt - and --json"),
         (["--segment", "1", "--srt", "-", "--jobs", "2"], "--srt is for one"),
         (["--segment", "1", "--srt", "none/a.srt"], "does not exist"),
-        (["--segment", "1", "--srt", "kept.WAV"], "kept.WAV is a recording by its name"),
+        (["--segment", "1", "--srt", "kept.WAV"], "'--srt': kept.WAV is a recording by its name"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

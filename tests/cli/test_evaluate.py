@@ -154,3 +154,11 @@ def test_what_a_scan_passes_over_is_noted(evaluate, clips, tmp_path):
     assert "other/a/take.wav" in unknown
     assert broken.startswith("left out: 1 recordings with a fault (first: ")
     assert "broken.wav" in broken
+
+
+def test_what_is_neither_a_model_nor_a_run_is_missing(capsys, tmp_path):
+    assert run(["evaluate", str(tmp_path / "gone")]) == 1
+    words = "gone: no such file or folder; name a model file or a run\n"
+    assert capsys.readouterr().err.endswith(words)
+    assert run(["convert", "gone", "--out", str(tmp_path / "none" / "x.tflite")]) == 2
+    assert "'--out': the folder of" in capsys.readouterr().err
