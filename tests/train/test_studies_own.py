@@ -138,6 +138,10 @@ base = "taught"
         (GOOD.replace('base = "wide"', 'base = "costly"'),
          "wide-plain: no trial above it is called 'costly'"),
         ("[[trial]\n", "not TOML: "),
+        ("a = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("a = " + "1" * 5000, "a number of too many digits"),
+        ("trial = [{ name = 'a', summary = 's', changes = " + "{a=" * 400 + "1" + "}" * 400 + "}]",
+         "nested too deeply"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_out_of_order_is_one_line(tmp_path, text, fault):

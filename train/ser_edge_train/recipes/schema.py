@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from os import PathLike, fspath
 from typing import Annotated, Any, Literal
 
@@ -29,6 +28,7 @@ from ser_edge_train.recipes.published import Published
 from ser_edge_train.recipes.speaker import SpeakerEmbedding
 from ser_edge_train.recipes.table import Table
 from ser_edge_train.recipes.teacher import Teacher
+from ser_edge_train.toml_text import NotToml, parse_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Label = Annotated[str, Field(min_length=1, max_length=64)]
@@ -327,14 +327,9 @@ def parse_recipe(text: str, name: str | PathLike[str]) -> Recipe:
         RecipeError: It is not TOML or not a recipe.
     """
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
-        raise RecipeError(name, f"not TOML: {fault}", "mend that line") from None
-    except RecursionError:
-        raise RecipeError(name, "not TOML: nested too deeply", _HINT) from None
-    except ValueError:
-        # Python turns no number of over 4300 digits into an integer.
-        raise RecipeError(name, "not TOML: a number of too many digits", _HINT) from None
+        values = parse_toml(text)
+    except NotToml as fault:
+        raise RecipeError(name, str(fault), fault.remedy) from None
     return recipe_from_dict(values, name)
 
 

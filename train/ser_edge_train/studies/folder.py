@@ -83,7 +83,7 @@ class StudyFolder:
         """What a run scored; None where it is not finished, or was scored otherwise."""
         try:
             values = json.loads((job.place / SCORES).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         if not isinstance(values, dict) or values.get("of") != self._of(job):
             return None
@@ -136,7 +136,7 @@ class StudyFolder:
             values = json.loads(self.json.read_text(encoding="utf-8"))
             found = values["identity"]
             different = [name for name, value in self.identity().items() if found[name] != value]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise StudyError(self.json, "is no study's", ELSEWHERE) from None
         if different == []:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -14,6 +13,7 @@ from pydantic import Field, ValidationError
 from ser_edge_train.recipes.schema import Recipe
 from ser_edge_train.recipes.table import Table
 from ser_edge_train.studies.study import Study, StudyError, Variant
+from ser_edge_train.toml_text import NotToml, parse_toml
 
 REPAIR = "see docs/studies.md"
 
@@ -71,14 +71,18 @@ def own_study(study: Study, path: str | PathLike[str]) -> Study:
 
 def _read(path: Path) -> list[Trial]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as fault:
         raise StudyError(path, f"cannot be read ({fault.strerror})", "check the name") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise StudyError(path, f"not TOML: {fault}", "mend that line") from None
+    except UnicodeDecodeError:
+        raise StudyError(path, "not TOML: no text in UTF-8", "write it as that") from None
+    except NotToml as fault:
+        raise StudyError(path, str(fault), fault.remedy) from None
     try:
         return _File.model_validate(values).trial
-    except ValidationError as faults:
+    except (ValidationError, RecursionError) as faults:
+        if isinstance(faults, RecursionError):
+            raise StudyError(path, "nested too deeply", REPAIR) from None
         first = faults.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise StudyError(path, f"{where}: {first['msg'].lower()}", REPAIR) from None
