@@ -52,7 +52,7 @@ def repair_lines(report: Mapping[str, Any]) -> list[str]:
     ]
 
 
-COLUMNS = "variant   result        size      accuracy     UAR    loss  same class"
+COLUMNS = "variant   result            size  accuracy       UAR   loss  same class"
 
 
 def outcome_line(outcome: Outcome) -> str:

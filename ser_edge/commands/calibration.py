@@ -12,7 +12,7 @@ from ser_edge.options import moved_data_option, store_option
 from ser_edge.output import Output, output_options
 from ser_edge_convert.targets import TARGETS
 from ser_edge_convert.variants import VARIANTS
-from ser_edge_runtime.wording import in_points
+from ser_edge_runtime.wording import counted, in_points
 
 if TYPE_CHECKING:
     from ser_edge_convert.calibration_sweep import Sweep, Trial
@@ -154,7 +154,7 @@ def _spread_lines(found: Sweep) -> list[str]:
             lines.append(f"{row['size']} clips: every conversion failed")
             continue
         lines.append(
-            f"{row['size']} clips, {row['seeds']} seeds: UAR {100 * uar['mean']:.2f} % "
+            f"{row['size']} clips, {counted(row['seeds'], 'seed')}: UAR {100 * uar['mean']:.2f} % "
             f"({100 * uar['least']:.2f} to {100 * uar['greatest']:.2f}), "
             f"agreement {100 * agreement['mean']:.2f} % "
             f"({100 * agreement['least']:.2f} to {100 * agreement['greatest']:.2f})"

@@ -114,6 +114,9 @@ def test_a_row_a_variant(outcome, line, result):
     assert (record["report"] is None) == (result in ("refused", "failed"))
     if record["report"] is not None:
         assert line.index(result) == conversions.COLUMNS.index("result")
+        assert line.index(" of ") - 1 == conversions.COLUMNS.index("same class")
+        for unit, head in (("KB", "size"), ("%", "accuracy")):
+            assert line.index(unit) + len(unit) == conversions.COLUMNS.index(head) + len(head)
 
 
 def blame(*suspects):
