@@ -98,13 +98,18 @@ class JsonLines:
         """Writes the rows of one recording.
 
         Raises:
-            OSError: The disk is full or gone.
+            OSError: The disk is full or gone; it names the file.
         """
         # Pure ASCII: any bytes in a file name survive.
         text = "".join(f"{json.dumps(dict(row), allow_nan=False)}\n" for row in rows)
         left = memoryview(text.encode("ascii"))
-        while left:
-            left = left[self._stream.write(left) :]
+        try:
+            while left:
+                left = left[self._stream.write(left) :]
+        except OSError as fault:
+            # Of a file that is open the system does not say the name.
+            words = f"{fault.strerror}; what it holds is kept: make room, and go on with --resume"
+            raise OSError(fault.errno, words, str(self.path)) from fault
         if self._clock() - self._synced >= SYNC_EVERY:
             os.fsync(self._stream.fileno())
             self._synced = self._clock()

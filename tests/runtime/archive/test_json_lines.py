@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -198,3 +199,21 @@ def test_the_disk_is_asked_to_keep_it_every_few_seconds(tmp_path, monkeypatch):
         store.append(one("c"))
         assert len(synced) == before + 1
     assert len(synced) == before + 2
+
+
+def test_a_full_disk_names_the_file_and_keeps_what_it_holds(tmp_path, monkeypatch):
+    class Full:
+        def __init__(self, stream):
+            self.fileno, self.close = stream.fileno, stream.close
+
+        def write(self, _):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "out.jsonl"
+    with JsonLines(path, JOB) as store:
+        store.append(one("first.wav"))
+        monkeypatch.setattr(store, "_stream", Full(store._stream))
+        with pytest.raises(OSError, match="make room, and go on with --resume") as caught:
+            store.append(one("second.wav"))
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert [row["path"] for row in lines(path)] == ["first.wav"]
