@@ -55,10 +55,12 @@ def admit(
             f"it is made for {metadata.target}, the device is {' and '.join(targets)}",
             f"convert it for the device: ser-edge convert RUN --target {targets[0]}",
         )
-    if release_of(model) < newest:
+    release = release_of(model)
+    if release < newest:
+        what = f"it is release {release}" if release else "it has no release number"
         raise ModelRefused(
             name,
-            f"it is release {release_of(model) or 'none'}, the device has release {newest}",
+            f"{what}, the device has release {newest}",
             "to go back all the same: --allow-downgrade",
         )
     return model

@@ -20,7 +20,8 @@ class UnknownVoice(FileError):
     def __init__(self, path: str | PathLike[str], name: str, known: list[str]) -> None:
         self.name = name
         there = f"there are {', '.join(known[:10])}" if known else "none is there"
-        super().__init__(path, f"no voice {name} in this folder ({there})", "ser-edge enrol it")
+        remedy = f"enrol it: ser-edge enrol {name} RECORDINGS"
+        super().__init__(path, f"no voice {name} in this folder ({there})", remedy)
 
 
 class KnownVoice(SerEdgeError):

@@ -203,7 +203,7 @@ def test_voices_that_cannot_be_used(call, anna, clip, command, tmp_path, monkeyp
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
     code, rows, err = call(command, source, "--speaker", "eva")
     assert (code, rows) == (1, [])
-    assert "no voice eva in this folder (there are anna); ser-edge enrol it" in err
+    assert "no voice eva in this folder (there are anna); enrol it: ser-edge enrol eva" in err
     code, _, err = call(command, source, "--speaker", "anna", "--model", default_model_path())
     assert code == 1
     assert "anna was enrolled with another model" in err

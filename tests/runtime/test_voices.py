@@ -60,7 +60,7 @@ def test_a_voice_that_was_not_enrolled(voices):
         voices.read("eva")
     voices.write(voice("anna"))
     for ask in (voices.read, voices.remove):
-        with pytest.raises(UnknownVoice, match=r"\(there are anna\); ser-edge enrol it"):
+        with pytest.raises(UnknownVoice, match=r"\(there are anna\); enrol it: ser-edge enrol eva"):
             ask("eva")
 
 

@@ -125,7 +125,7 @@ def test_an_older_model_needs_to_be_allowed(slots):
     slots.install(SECOND, None, held)
     with pytest.raises(ModelRefused, match=r"release 1, the device has release 2.*--allow-down"):
         slots.install(FIRST, None, held)
-    with pytest.raises(ModelRefused, match="release none"):
+    with pytest.raises(ModelRefused, match="it has no release number, the device has release"):
         slots.install(model(), None, held)
     state = slots.install(FIRST, None, held, allow_downgrade=True)
     assert digests(state) == (sha256_hex(FIRST), sha256_hex(SECOND))
