@@ -137,7 +137,7 @@ def own_wheel(given: Path | None, folder: Path, *, wheels: Path | None = None) -
     if not (source / "pyproject.toml").is_file():
         raise BundleFault(
             source, "ser-edge is installed there without its source, of which its wheel is built",
-            "name its wheel: --wheel FILE",
+            "make one in its source by `pip wheel --no-deps .`, and name it: --wheel FILE",
         )  # fmt: skip
     lines: list[str] = []
     words = ["wheel", "--no-deps", "--wheel-dir", str(folder), *_index(wheels), str(source)]
