@@ -95,7 +95,7 @@ def _recordings(
     from ser_edge_runtime.recording_check import check_recording
 
     classifier = Classifier.load(model, threads=threads, interpreter=interpreter, delegate=delegate)
-    spoiled = count = 0
+    spoiled = count = unread = 0
     for path, fault in find_recordings(paths):
         try:
             if fault is not None:
@@ -103,6 +103,7 @@ def _recordings(
             checks = check_recording(path, classifier)
         except SerEdgeError as reason:
             output.error(reason, {"path": path, "error": str(reason)})
+            unread += 1
             continue
         if count:
             output.text()
@@ -115,8 +116,9 @@ def _recordings(
                 f"  {check.status:<7} {check.name:<12} {check.detail}",
             )
     if spoiled:
+        others = f", and {unread} more could not be read" if unread else ""
         output.error(
-            f"{spoiled} of {count} recordings have faults; the lines that say {FAILED} "
+            f"{spoiled} of {count} recordings have faults{others}; the lines that say {FAILED} "
             "tell what to do"
         )
     return output.exit_code

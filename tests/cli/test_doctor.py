@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ser_edge.cli import run
 from ser_edge_runtime import load_audio
 from tests.scripts import load_script
 
@@ -75,3 +76,9 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_looked_at(ser_edge, clip, 
     assert set(fault) == {"path", "error"}
     assert len(checks) == 10
     assert done.stderr.count("\n") == 1
+
+
+def test_what_cannot_be_read_is_counted_beside_the_spoiled(capsys, spoiled, tmp_path):
+    assert run(["doctor", str(tmp_path / "none.wav"), str(spoiled / "silence.wav")]) == 1
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("ser-edge: 1 of 1 recordings have faults, and 1 more could not be read;")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from ser_edge_runtime.recording_check import (
     channel_levels,
     check_channels,
     check_distance,
+    check_noise,
     check_recording,
     distance,
 )
@@ -120,6 +122,16 @@ def test_signal_above_noise(snr):
     noisy = measure(voice(3.0) + noise(3 * RATE, level=float(level)), RATE).snr
     assert noisy == pytest.approx(snr, abs=3)
     assert noisy < clean
+
+
+def test_no_noise_at_all_is_no_number():
+    found = measure(voice(3.0), RATE)
+    words = [check_noise(replace(found, snr=snr)).detail for snr in (22.4, 90.0, 227.0)]
+    assert words == [
+        "signal 22 dB above steady noise",
+        "signal 90 dB above steady noise",
+        "signal more than 90 dB above steady noise",
+    ]
 
 
 def test_the_share_of_flat_tops():
