@@ -12,6 +12,7 @@ from ser_edge.data import open_manifest
 from ser_edge.extras import need, quiet_tensorflow
 from ser_edge.options import processes_option, store_option
 from ser_edge.output import Output, Progress, clock_time, output_options
+from ser_edge_runtime.wording import counted
 
 if TYPE_CHECKING:
     from ser_edge_train.manifest import Manifest
@@ -244,10 +245,9 @@ def _list_variants(study: Study, recipe: Recipe, output: Output) -> int:
 def _say(plan: StudyPlan, output: Output) -> None:
     for line in plan.subject.notes:
         output.text(line)
-    output.text(
-        f"{plan.study.name}: {len(plan.jobs)} runs, scored on {len(plan.subject.clips)} validation "
-        "clips; the test part is not looked at"
-    )
+    runs = counted(len(plan.jobs), "run")
+    clips = counted(len(plan.subject.clips), "validation clip")
+    output.text(f"{plan.study.name}: {runs}, scored on {clips}; the test part is not looked at")
 
 
 def _dry_run(folder: StudyFolder, output: Output) -> int:

@@ -183,7 +183,7 @@ def test_variants_are_chosen_by_name_and_pattern(study):
 def test_a_study_prints_runs_and_a_table_and_writes_three_files(done, place):
     lines = done.stdout.splitlines()
     assert done.stderr == ""
-    assert "clip-length: 1 runs, scored on 10 validation clips; the test part is not looked at" in (
+    assert "clip-length: 1 run, scored on 10 validation clips; the test part is not looked at" in (
         lines
     )
     assert "run 1 of 1: recipe, seed 3" in lines
