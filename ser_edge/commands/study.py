@@ -159,7 +159,7 @@ def command(
             _Printed(output, progress),
             store_root=store,
             processes=processes,
-            named=bool(names),
+            named=bool(names) or study.strict,
         )
     _print(plan, values, output)
     return output.exit_code

@@ -92,6 +92,14 @@ def test_a_trial_that_the_recipe_does_not_bear_is_named(tmp_path):
         plan_of(tmp_path, text, names=("costly",))
 
 
+def test_a_usual_trial_that_the_recipe_does_not_bear_is_not_left_out_in_silence(tmp_path):
+    text = GOOD.replace("network.filters", "network.stages")
+    with pytest.raises(RecipeError, match=r"toy, variant wide: network\.stages: no such field"):
+        plan_of(tmp_path, text)
+    # Others may be run meanwhile, by name.
+    assert len(plan_of(tmp_path, text, names=("recipe",), seeds=1).jobs) == 1
+
+
 def test_a_name_that_no_trial_has_is_refused(tmp_path):
     with pytest.raises(StudyRefused, match="'none' is no variant of own for this recipe: recipe,"):
         plan_of(tmp_path, names=("none",))

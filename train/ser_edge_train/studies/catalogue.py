@@ -80,6 +80,7 @@ STUDIES: Final = {
             "Trains the recipe as it is and with the changes of each trial of a file (--trials).",
             the_recipe,
             baseline="recipe",
+            strict=True,
         ),
     )
 }

@@ -184,7 +184,8 @@ def plan_of_recipe(
 
     Raises:
         StudyRefused: No variant has such a name.
-        RecipeError: The recipe does not bear a variant that was named.
+        RecipeError: The recipe does not bear a variant that was named, or a usual one of a
+            strict study.
     """
     recipe = subject.recipe
     assert recipe is not None
@@ -197,7 +198,7 @@ def plan_of_recipe(
         try:
             jobs += _jobs(subject, variant, out, seeds)
         except RecipeError as fault:
-            if names and variant.name in chosen:
+            if (names or study.strict) and variant.name in chosen:
                 raise
             if variant.usual:
                 left_out.append((variant.name, fault.fault))

@@ -110,6 +110,8 @@ class Study:
         takes_model: Whether a finished model can be studied instead of new trainings.
         one_partition: Whether every variant divides the clips as the recipe does for all
             corpora together.
+        strict: Whether a usual variant that the recipe does not bear is an error, and not
+            merely left out: somebody wrote it for this recipe.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Study:
     baseline: str = ""
     takes_model: bool = False
     one_partition: bool = False
+    strict: bool = False
 
 
 def the_recipe(recipe: Recipe, corpora: Sequence[str]) -> tuple[Variant, ...]:
