@@ -22,6 +22,7 @@ from ser_edge_runtime.errors import (
     MissingFile,
     NotAudio,
     PathOrName,
+    SilentAudio,
     TruncatedAudio,
     UnreadableFile,
 )
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from ser_edge_runtime.resampling import Samples
 
     Blocks = Generator[Samples, None, None]
+
+SILENCE = 1e-3
+"""What the loudest sample of a recording must reach, full scale = 1: -60 dB."""
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
 """The file names that a folder is searched for; a named file may have any."""
@@ -173,6 +177,16 @@ def decode_wav(data: bytes, name: PathOrName) -> tuple[Samples, int]:
     """
     rate, frames, blocks = _decode(io.BytesIO(data), len(data), name, pipe=True)
     return _joined(blocks, frames), rate
+
+
+def check_sound(samples: Samples, name: PathOrName) -> None:
+    """Makes sure that a recording is not silent.
+
+    Raises:
+        SilentAudio: No sample reaches :data:`SILENCE`.
+    """
+    if np.abs(samples).max(initial=0) < SILENCE:
+        raise SilentAudio(name)
 
 
 def audio_digest(samples: Samples, sample_rate: int) -> str:

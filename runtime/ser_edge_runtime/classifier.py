@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge_runtime.errors import SpecTensorMismatch
+from ser_edge_runtime.errors import SilentAudio, SpecTensorMismatch
 from ser_edge_runtime.front_end.clip import FrontEnd
 from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_runtime.metadata import TensorInfo
@@ -181,7 +181,7 @@ class Classifier:
             SampleRateError: No recording has that rate.
         """
         samples = _checked(samples, sample_rate, self.front_end.spec.sample_rate)
-        return self._whole([samples], sample_rate)
+        return self._whole(_Heard([samples]), sample_rate)
 
     def classify_file(self, path: str | PathLike[str]) -> Result:
         """Classifies a recording on disk; see :meth:`classify`.
@@ -189,12 +189,17 @@ class Classifier:
         It is decoded a portion at a time: hours take no more memory than minutes.
 
         Raises:
-            FileError: The file cannot be read as audio; the subclass says why.
+            FileError: The file cannot be read as audio, or holds silence; the subclass says
+                why.
         """
-        from ser_edge_runtime.audio import AudioFile
+        from ser_edge_runtime.audio import SILENCE, AudioFile
 
         with AudioFile(path) as sound:
-            return self._whole(sound, sound.sample_rate)
+            heard = _Heard(sound)
+            result = self._whole(heard, sound.sample_rate)
+        if heard.loudest < SILENCE:
+            raise SilentAudio(path)
+        return result
 
     def segments(self, samples: Samples, sample_rate: int) -> Iterator[Segment]:
         """The segments whose probabilities :meth:`classify` averages, one after the other.
@@ -306,12 +311,11 @@ class Classifier:
             logits = logits + self._lean
         return softmax(logits, self._temperature)
 
-    def _whole(self, portions: Iterable[Array], sample_rate: int) -> Result:
-        counted = _Counted(portions)
-        segments = self._segments(counted, sample_rate)
+    def _whole(self, heard: _Heard, sample_rate: int) -> Result:
+        segments = self._segments(heard, sample_rate)
         rows = [self._of_frames(segment.frames) for segment in segments]
         probabilities = rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
-        seconds = counted.samples / sample_rate
+        seconds = heard.samples / sample_rate
         return self._result(probabilities, seconds, 0.0, seconds)
 
     def _segments(self, portions: Iterable[Array], sample_rate: int) -> Iterator[Segment]:
@@ -353,16 +357,18 @@ def softmax(logits: Array, temperature: float = 1.0) -> Array:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
-class _Counted:
-    """Portions of a recording, counting the samples that went by."""
+class _Heard:
+    """Portions of a recording: how many samples went by, and the loudest."""
 
     def __init__(self, portions: Iterable[Array]) -> None:
         self._portions = portions
         self.samples = 0
+        self.loudest = 0.0
 
     def __iter__(self) -> Iterator[Array]:
         for portion in self._portions:
             self.samples += len(portion)
+            self.loudest = max(self.loudest, float(np.abs(portion).max(initial=0)))
             yield portion
 
 

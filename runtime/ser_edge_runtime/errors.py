@@ -91,6 +91,21 @@ class NonFiniteAudio(FileError):
     """Samples are NaN, infinite or far beyond any audio scale."""
 
 
+class SilentAudio(FileError):
+    """No sample of the recording is loud enough to be sound.
+
+    Args:
+        path: Its name.
+    """
+
+    def __init__(self, path: PathOrName) -> None:
+        super().__init__(
+            path,
+            "holds no sound: its loudest sample is more than 60 dB below full scale",
+            "record it again; what is wrong with it says: ser-edge doctor FILE",
+        )
+
+
 class NoSpeech(FileError):
     """No window of the recording passes the speech gate.
 

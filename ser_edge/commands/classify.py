@@ -186,10 +186,11 @@ def _classify(
     if recording.fault is not None:
         raise recording.fault
     if recording.path == STDIN:
-        from ser_edge_runtime.audio import decode_wav
+        from ser_edge_runtime.audio import check_sound, decode_wav
 
         samples, rate = decode_wav(sys.stdin.buffer.read(), STDIN)
         if segment is None:
+            check_sound(samples, STDIN)
             yield classifier.classify(samples, rate)
         else:
             yield from _windows(classifier, [samples], rate, segment, step, gated=gated)

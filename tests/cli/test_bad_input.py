@@ -39,6 +39,7 @@ RECORDINGS = {
     "nan": (wav(struct.pack("<f", float("nan")) * 1600, tag=3, bits=32), ""),
     "infinity": (wav(struct.pack("<f", float("inf")) * 1600, tag=3, bits=32), ""),
     "noise": (bytes(range(256)) * 20, ""),
+    "silence": (wav(bytes(32000)), "speech"),
 }
 
 
@@ -50,6 +51,8 @@ def test_a_recording_that_cannot_be_used(ser_edge, one_line, model, tmp_path, na
     path.write_bytes(data)
     words = {"file": [path], "stdin": ["-"], "segment": [path, "--segment", "1"]}[way]
     done = ser_edge("classify", *words, "--json", "--model", model, stdin=data)
+    if name == "silence" and way != "segment":
+        word = "holds no sound"
     one_line(done, 1, "-" if way == "stdin" else str(path), word)
     assert set(json.loads(done.stdout)) == {"path", "error"}
 

@@ -18,12 +18,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ser_edge_runtime import __version__
+from ser_edge_runtime.audio import check_sound
 from ser_edge_runtime.classifier import Result
 from ser_edge_runtime.errors import SerEdgeError, WindowError
 from ser_edge_runtime.service.limits import Admission, Limits
 from ser_edge_runtime.service.metrics import CONTENT_TYPE, Metrics
 from ser_edge_runtime.service.page import FILES, PAGE_HEADERS, read_page_file
-from ser_edge_runtime.service.recordings import decode
+from ser_edge_runtime.service.recordings import NAME, decode
 from ser_edge_runtime.service.refusal import Refusal, refusal_of
 from ser_edge_runtime.service.served_model import LoadedModel, ServedModel
 
@@ -143,6 +144,7 @@ class Application:
         with self._model.classifier() as (classifier, model):
             seconds = len(samples) / rate
             if options.windows is None:
+                check_sound(samples, NAME)
                 results = [classifier.classify(samples, rate)]
             else:
                 segment, step = options.windows
