@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ser_edge_train.networks import NetworkError, build
+from ser_edge_train.networks.blocks import GAIN
 
 from .small_networks import SHAPE, kinds, small
 
@@ -108,7 +109,7 @@ def test_it_pools_as_asked(pooling, width):
 
 def test_attention_begins_as_the_mean():
     series, pooled = inside(small("cnn2d", pooling="attention"), "attention")
-    np.testing.assert_allclose(pooled, series.mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(pooled, GAIN * series.mean(axis=1), rtol=1e-5)
 
 
 def test_attention_weighs_frames_by_a_softmax_of_their_scores():
@@ -118,8 +119,16 @@ def test_attention_weighs_frames_by_a_softmax_of_their_scores():
     series, pooled = inside(model, "pooled")
     scores = np.exp(series @ kernel)
     expected = (series * scores).sum(axis=1) / scores.sum(axis=1)
-    np.testing.assert_allclose(pooled[:, :6], expected, rtol=1e-4)
+    np.testing.assert_allclose(pooled[:, :6], GAIN * expected, rtol=1e-4)
     np.testing.assert_array_equal(pooled[:, 6:], series.max(axis=1))
+
+
+def test_beside_the_maximum_attention_keeps_its_size():
+    """One scale in int8 serves both: neither may be many times the other."""
+    model = small("cnn2d", pooling="attention+max")
+    _, pooled = inside(model, "pooled")
+    means, maxima = pooled[:, :6].max(), pooled[:, 6:].max()
+    assert 0.3 < means / maxima < 5
 
 
 def test_attention_learns_which_frames_tell():
