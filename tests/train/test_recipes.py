@@ -385,3 +385,14 @@ def test_recipe_files_have_unix_lines_and_no_machines_paths():
         text = (Path(recipes.__file__).parent / f"{name}.toml").read_bytes()
         assert b"\r" not in text
         assert b"/home" not in text
+
+
+def test_a_file_of_another_name_is_told_what_recipes_end_in(tmp_path, monkeypatch):
+    path = tmp_path / "mine.txt"
+    path.write_text(recipe_text("cnn1d-quick"))
+    with pytest.raises(RecipeError, match=r"mine\.txt: is no recipe file; name one that ends in"):
+        load_recipe(path)
+    # A folder that happens to have a recipe's name hides none.
+    (tmp_path / "default").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("default").name == "default"

@@ -44,6 +44,8 @@ def load_recipe(name_or_path: str | PathLike[str]) -> Recipe:
     """
     given = fspath(name_or_path)
     if not given.endswith(".toml"):
+        if given not in recipe_names() and Path(given).is_file():
+            raise RecipeError(given, "is no recipe file", "name one that ends in .toml")
         return parse_recipe(recipe_text(given), f"{given}.toml")
     try:
         text = Path(given).read_text(encoding="utf-8")
