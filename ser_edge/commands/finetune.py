@@ -75,6 +75,7 @@ def command(
             partition=(Partition.read(origin.partition) if recipe.protocol.name == GIVEN else None),
             allow_leaks=True,  # those of the run, which its report names again
         )
+    output.text("epochs: the network rounded to int8; what follows: the network in floats, as kept")
     print_trained(trained, output)
     output.text(f"next: ser-edge convert {trained.run.path} --variant int8 --out model.tflite")
     return output.exit_code

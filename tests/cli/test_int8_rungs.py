@@ -57,6 +57,9 @@ def test_the_fine_tuned_run_is_a_run_like_any(line):
     folder, done = line
     assert done["finetune"].returncode == 0, done["finetune"].stderr
     assert "epoch 2/2" in done["finetune"].stdout
+    epochs, scores = done["finetune"].stdout.split("epochs: the network rounded to int8;")
+    assert "epoch 2/2" in epochs
+    assert "validation all" in scores
     assert "next: ser-edge convert tuned --variant int8" in done["finetune"].stdout
     run, source = RunDirectory.open(folder / "tuned"), RunDirectory.open(folder / "run")
     recipe = run.read_recipe()
