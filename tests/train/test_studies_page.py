@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -12,7 +13,7 @@ from ser_edge_train.studies.catalogue import STUDIES
 from ser_edge_train.studies.clock import Clock
 from ser_edge_train.studies.folder import StudyFolder, as_json
 from ser_edge_train.studies.page import render_study, spread
-from ser_edge_train.studies.pictures import picture
+from ser_edge_train.studies.pictures import picture, rows, widened
 from ser_edge_train.studies.planning import plan_of_recipe, recipe_subject
 from ser_edge_train.studies.table import COLUMNS, mean_and_sd, study_values, table_rows, to_csv
 from tests.train.pages import Page
@@ -268,6 +269,23 @@ def test_variants_without_order_are_rows_with_a_dot_a_run(pairs):
     assert ">plain<" in drawn
     assert ">small<" in drawn
     assert drawn.index(">small<") < drawn.index(">plain<")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ends"),
+    [(65.0, 65.0, (63.0, 67.0)), (65.0, 66.0, (63.5, 67.5)), (40.0, 60.0, (40.0, 60.0))],
+)
+def test_an_axis_makes_no_difference_of_thousandths(low, high, ends):
+    assert widened(low, high) == ends
+
+
+def test_rows_that_are_all_but_equal_have_plain_ticks():
+    drawn = rows({"one": [0.65862], "other": [0.65869]}, "one")
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", drawn)
+    ticks = [float(text) for text in texts if text not in ("one", "other", "UAR, %")]
+    assert min(ticks) >= 63
+    assert max(ticks) <= 68
+    assert len(ticks) >= 5
 
 
 def test_lengths_stand_at_their_values(context):

@@ -12,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from ser_edge_train.report.plots import FIRST, INK, MUTED, SECOND, STYLE, as_svg
 
 LINE_COLOURS: Final = (FIRST, SECOND, INK, MUTED)
+LEAST_SPAN = 4.0
+"""Points of UAR that an axis spans at least: thousandths of one would look like a difference."""
 
 
 def lines(
@@ -82,8 +84,15 @@ def rows(values: Mapping[str, Sequence[float]], baseline: str) -> str:
         axes.set(ylim=(-0.6, len(names) - 0.4), xlabel="UAR, %")
         axes.set_yticks(range(len(names)), list(reversed(names)))
         axes.xaxis.set_major_locator(MaxNLocator(8))
+        axes.set_xlim(widened(*axes.get_xlim()))
         axes.grid(axis="y", visible=False)
         return as_svg(figure, "study-rows", "UAR of each variant; diamonds are means over seeds")
+
+
+def widened(low: float, high: float) -> tuple[float, float]:
+    """The ends of an axis of points, apart by :data:`LEAST_SPAN` at least, the middle kept."""
+    missing = max(LEAST_SPAN - (high - low), 0) / 2
+    return low - missing, high + missing
 
 
 def _deviation(runs: Sequence[float]) -> float:
