@@ -16,11 +16,9 @@ script writes.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,11 +27,13 @@ from typing import Any
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+DOCS = Path(__file__).resolve().parent
+for folder in map(str, (DOCS, DOCS.parent)):
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+from audit_interpreters import interpreter_table, interpreters, sha256
 
 from ser_edge_convert.audit import audit
 from ser_edge_convert.audit.auditing import largest
@@ -47,10 +47,7 @@ from ser_edge_convert.audit.markdown import (
     limits_line,
     variant_table,
 )
-from ser_edge_convert.audit.measuring import write_features
-from ser_edge_convert.audit.reference import Reference
 from ser_edge_convert.conversion import convert_each
-from ser_edge_convert.graph import read_graph
 from ser_edge_convert.variants import VARIANTS
 from ser_edge_runtime.files import write_text_atomically
 from ser_edge_runtime.model_file import default_model_path, read_model_file
@@ -183,59 +180,6 @@ def brief(name: str, document: Mapping[str, Any], faults: Mapping[str, str]) -> 
             "faults": dict(sorted(faults.items()))}  # fmt: skip
 
 
-def interpreters(
-    files: Mapping[RunDirectory, Sequence[Path]],
-    python: str,
-    work: Path,
-    store: Path,
-    data: Manifest | None,
-) -> list[dict[str, Any]]:
-    """Each file's answers to its run's test clips in three interpreters, a row a file and one."""
-    from tests.system.three_interpreters import (
-        REFERENCE,
-        answers_of,
-        compare,
-        forgets,
-        last_error,
-    )
-
-    pythons = {REFERENCE: sys.executable, "tensorflow": sys.executable, "tflite-runtime": python}
-    cache = work / "interpreters.json"
-    known = json.loads(cache.read_text("utf-8")) if cache.is_file() else {}
-    for run, models in files.items():
-        missing = [model for model in models if sha256(model) not in known]
-        if not missing:
-            continue
-        reference = Reference.read(run, recordings=data)
-        with tempfile.TemporaryDirectory() as folder:
-            raw = Path(folder) / "features.npy"
-            write_features(reference, store, raw, None, lambda done, total: None)
-            features = reference.inputs.normaliser(np.load(raw))
-            for path in missing:
-                print(f"{path}: three interpreters", flush=True)
-                model = read_model_file(path)
-                answers, refused = {}, {}
-                for name, one in pythons.items():
-                    try:
-                        answers |= answers_of(model.flatbuffer, features, {name: one})
-                    except SystemExit as fault:
-                        refused[name] = last_error(str(fault))
-                found = compare(model.flatbuffer, answers)
-                known[sha256(path)] = {
-                    "recipe": reference.inputs.recipe.name,
-                    "fold": reference.inputs.recipe.protocol.fold,
-                    "variant": model.metadata.variant,
-                    "clips": len(features),
-                    "stateful": read_graph(model.flatbuffer).keeps_state,
-                    "forgets": all(forgets(rows) for rows in answers.values()),
-                    "others": {name: one.to_dict() for name, one in sorted(found.items())},
-                    "refused": refused,
-                }
-                write_text_atomically(cache, json.dumps(known, indent=1) + "\n")
-    wanted = [sha256(model) for models in files.values() for model in models]
-    return [known[digest] for digest in dict.fromkeys(wanted)]
-
-
 def page(content: Mapping[str, Any]) -> str:
     """The text of docs/audit.md."""
     audits = content["audits"]
@@ -298,45 +242,6 @@ def section(document: Mapping[str, Any]) -> list[str]:
         lines.append(f"- {variant} cannot be had: {fault}")
     heading, *table = class_table(document)
     return [*lines, "", heading.replace("##", "###"), *table, ""]
-
-
-def interpreter_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A row a recipe and variant: answers other than ai-edge-litert's in the other two."""
-    if not rows:
-        return ["Not run."]
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["recipe"], row["variant"]), []).append(row)
-    names = sorted({name for row in rows for name in (*row["others"], *row["refused"])})
-    head = " | ".join(f"{name}: within two quanta | different" for name in names)
-    lines = [
-        "Top-1 of all test clips against ai-edge-litert's; a tie within two quanta of the output "
-        "is counted apart. Every first clip is asked again after all others: a file that kept "
-        "state between clips would answer it otherwise.",
-        "",
-        f"| recipe | variant | files | answers | {head} | forgets |",
-        "|---|---|---:|---:|" + "---:|" * (2 * len(names)) + "---|",
-    ]
-    refusals: dict[str, None] = {}
-    for (recipe, variant), found in sorted(groups.items()):
-        cells = [recipe, variant, str(len(found)), str(sum(row["clips"] for row in found))]
-        for name in names:
-            faults = [row["refused"][name] for row in found if name in row["refused"]]
-            if faults:
-                cells += ["", f"DOES NOT LOAD ({len(faults)} files)"]
-                refusals[f"- {variant} of {recipe} in {name}: {faults[0]}"] = None
-                continue
-            ties = sum(row["others"][name]["near_ties"] for row in found)
-            same = sum(row["others"][name]["same"] for row in found)
-            cells += [str(ties), str(sum(row["clips"] for row in found) - same - ties)]
-        cells.append("yes" if all(row["forgets"] for row in found) else "NO")
-        lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, "", *refusals] if refusals else lines
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def slug(name: str) -> str:

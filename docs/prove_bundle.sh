@@ -59,7 +59,7 @@ on() {
 # The same, shown with its exit code where that is not 0.
 show() {
     printf '%s# %s\n' "$1" "$2"
-    on "$1/root" "$2" || echo "(exit code $?)"
+    on "$1/system" "$2" || echo "(exit code $?)"
 }
 
 download() {
@@ -81,19 +81,19 @@ download() {
 system() {
     local arch=$1
     [ -e "$arch/complete" ] && return
-    rm -rf "${place:?}/$arch/root"
-    mkdir -p "$arch/root"
+    rm -rf "${place:?}/$arch/system"
+    mkdir -p "$arch/system"
     case $arch in
         arm64) download arm64 ;;
         armhf) download armhf python3-numpy libsndfile1 python3-cffi-backend ;;
     esac
-    for package in "$arch"/apt/archives/*.deb; do dpkg-deb -x "$package" "$arch/root"; done
-    mkdir "$arch/root/debs"
-    cp "$arch"/apt/archives/*.deb "$arch/root/debs"
-    mount_into "$arch/root"
+    for package in "$arch"/apt/archives/*.deb; do dpkg-deb -x "$package" "$arch/system"; done
+    mkdir "$arch/system/debs"
+    cp "$arch"/apt/archives/*.deb "$arch/system/debs"
+    mount_into "$arch/system"
     # Twice, as the first ones need each other.
-    on "$arch/root" 'cd /debs; dpkg --force-all -i base-passwd*.deb base-files*.deb libc6*.deb perl-base*.deb libcrypt1*.deb debconf*.deb; dpkg --force-all -i *.deb' > "$arch/install.log"
-    rm -r "$arch/root/debs"
+    on "$arch/system" 'cd /debs; dpkg --force-all -i base-passwd*.deb base-files*.deb libc6*.deb perl-base*.deb libcrypt1*.deb debconf*.deb; dpkg --force-all -i *.deb' > "$arch/install.log"
+    rm -r "$arch/system/debs"
     touch "$arch/complete"
 }
 
@@ -107,17 +107,17 @@ mount_into() {
 fresh() {
     rm -rf "${place:?}/$1"
     mkdir "$1"
-    cp -a "$2/root" "$1/root"
-    rm -f "$1/root/etc/resolv.conf"
-    mkdir "$1/root/media/stick"
-    cp -r "$repository/examples/clips/$clip" "${@:3}" "$1/root/media/stick"
-    mount_into "$1/root"
+    cp -a "$2/system" "$1/system"
+    rm -f "$1/system/etc/resolv.conf"
+    mkdir "$1/system/media/stick"
+    cp -r "$repository/examples/clips/$clip" "${@:3}" "$1/system/media/stick"
+    mount_into "$1/system"
     show "$1" 'echo "$(dpkg --print-architecture), $(getconf LONG_BIT) bits, $(uname -m), $(python3 --version), $(dpkg -l | grep -c ^ii) packages"'
     show "$1" 'python3 -c "import socket; socket.create_connection((\"1.1.1.1\", 443), 5)" 2>&1 | tail -n 1'
 }
 
 # Names of all files but those that dpkg and ld.so keep for themselves.
-listing() { on "$1/root" "find / -xdev \\( -path /proc -o -path /dev -o -path /media -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \\) -prune -o -print | grep -v __pycache__ | sort"; }
+listing() { on "$1/system" "find / -xdev \\( -path /proc -o -path /dev -o -path /media -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \\) -prune -o -print | grep -v __pycache__ | sort"; }
 compare() {
     if diff made/before made/after; then echo "the same $(wc -l < made/after) files as before"; fi
 }

@@ -19,14 +19,12 @@ Needs Linux, sshd and ssh-keygen; a disk can be filled as root alone. Exits 1 if
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
 import random
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +33,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from loopback_sshd import SER_EDGE, Daemon
 from process_family import family
 
 from ser_edge_runtime import Classifier
@@ -49,7 +48,6 @@ from ser_edge_runtime.model_file import (
 
 CLIP = Path(__file__).parent.parent / "examples" / "clips" / "1001_DFA_ANG_XX.wav"
 KINDS = ("workstation killed", "device killed", "connection cut", "disk full")
-SER_EDGE = [sys.executable, "-m", "ser_edge"]
 SPACE = 2 << 20
 
 
@@ -82,68 +80,6 @@ def main(kills: int, devices: int) -> int:
                 subprocess.run(["umount", str(disk)], check=True)
     print(f"{'MISS' if failed else 'ok  '} {failed} faults")
     return int(failed > 0)
-
-
-class Daemon:
-    """An sshd for this user, and what the client needs to reach it."""
-
-    def __init__(self, place: Path) -> None:
-        for name in ("host", "user", "maker", "stranger"):
-            subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", place / name],
-                check=True,
-            )
-        self.place = place
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        shutil.copy(place / "user.pub", place / "authorized")
-        (place / "sshd_config").write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {place}/host\n"
-            f"AuthorizedKeysFile {place}/authorized\nPidFile {place}/pid\nStrictModes no\n"
-            "UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-            "MaxStartups 200\nLogLevel ERROR\n"
-        )
-        key = (place / "host.pub").read_text().rsplit(maxsplit=1)[0]
-        (place / "known").write_text(f"[127.0.0.1]:{self.port} {key}\n")
-        (place / "ssh_config").write_text(
-            f"IdentityFile {place}/user\nIdentitiesOnly yes\nUserKnownHostsFile {place}/known\n"
-            "StrictHostKeyChecking yes\n"
-        )
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)
-        self.process = subprocess.Popen(
-            [shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f", place / "sshd_config"],
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    break
-            time.sleep(0.05)
-
-    def target(self, folder: Path) -> str:
-        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{folder}"
-
-    def options(self) -> list[str]:
-        return [
-            "--ssh",
-            f"ssh -F {self.place}/ssh_config",
-            "--device-command",
-            shlex.join(SER_EDGE),
-        ]
-
-    def call(self, *words: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*SER_EDGE, *map(str, words), *self.options()],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def end(self) -> None:
-        self.process.terminate()
-        self.process.wait()
 
 
 def releases(place: Path) -> dict[str, Path]:
@@ -233,10 +169,10 @@ def cuts(daemon: Daemon, models: dict[str, Path], folder: Path, kills: int, full
         )
         if kind != "disk full":
             if numbers.random() < 0.5:
-                time.sleep(numbers.uniform(0, 1.05 * took))
+                time.sleep(numbers.uniform(0, 1.05 * took))  # the moment of the cut
             else:
                 wait_for_change(child, folder)
-                time.sleep(numbers.uniform(0, 0.05))
+                time.sleep(numbers.uniform(0, 0.05))  # the moment of the cut
             cut(kind, child, folder, daemon)
         child.communicate()
         settle(folder)
@@ -272,7 +208,7 @@ def wait_for_change(child: subprocess.Popen[bytes], folder: Path) -> None:
     while child.poll() is None:
         if incoming.exists() and incoming.stat().st_mtime_ns != before:
             return
-        time.sleep(0.0005)
+        time.sleep(0.0005)  # between two looks
 
 
 def cut(kind: str, child: subprocess.Popen[bytes], folder: Path, daemon: Daemon) -> None:
@@ -293,7 +229,7 @@ def cut(kind: str, child: subprocess.Popen[bytes], folder: Path, daemon: Daemon)
 def settle(folder: Path) -> None:
     """Until no install of this device is at work: what was cut may still be going on there."""
     while installs(folder):
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks
 
 
 def installs(folder: Path) -> list[int]:
@@ -333,7 +269,7 @@ def many(daemon: Daemon, models: dict[str, Path], place: Path, devices: int) -> 
     while child.poll() is None and not (
         report.exists() and report.read_bytes().count(b"\n") > devices // 3
     ):
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
