@@ -179,13 +179,17 @@ def decode_wav(data: bytes, name: PathOrName) -> tuple[Samples, int]:
     return _joined(blocks, frames), rate
 
 
-def check_sound(samples: Samples, name: PathOrName) -> None:
+def check_sound(peak: float, name: PathOrName) -> None:
     """Makes sure that a recording is not silent.
 
+    Args:
+        peak: Of its samples, as :func:`~ser_edge_runtime.pcm.loudest` gives it.
+        name: Names it in errors.
+
     Raises:
-        SilentAudio: No sample reaches :data:`SILENCE`.
+        SilentAudio: The peak is below :data:`SILENCE`.
     """
-    if np.abs(samples).max(initial=0) < SILENCE:
+    if peak < SILENCE:
         raise SilentAudio(name)
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge_runtime.errors import SilentAudio, SpecTensorMismatch
+from ser_edge_runtime.errors import SpecTensorMismatch
 from ser_edge_runtime.front_end.clip import FrontEnd
 from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_runtime.metadata import TensorInfo
 from ser_edge_runtime.model_file import ModelFile, find_model, read_model_file
 from ser_edge_runtime.records import record
-from ser_edge_runtime.segments import Segment, cut, frames_of_recording
+from ser_edge_runtime.segments import Heard, Segment, cut, frames_of_recording
 from ser_edge_runtime.speech_gate import SpeechGate
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Classifier:
             SampleRateError: No recording has that rate.
         """
         samples = _checked(samples, sample_rate, self.front_end.spec.sample_rate)
-        return self._whole(_Heard([samples]), sample_rate)
+        return self._whole(Heard([samples]), sample_rate)
 
     def classify_file(self, path: str | PathLike[str]) -> Result:
         """Classifies a recording on disk; see :meth:`classify`.
@@ -192,13 +192,12 @@ class Classifier:
             FileError: The file cannot be read as audio, or holds silence; the subclass says
                 why.
         """
-        from ser_edge_runtime.audio import SILENCE, AudioFile
+        from ser_edge_runtime.audio import AudioFile, check_sound
 
         with AudioFile(path) as sound:
-            heard = _Heard(sound)
+            heard = Heard(sound)
             result = self._whole(heard, sound.sample_rate)
-        if heard.loudest < SILENCE:
-            raise SilentAudio(path)
+        check_sound(heard.loudest, path)
         return result
 
     def segments(self, samples: Samples, sample_rate: int) -> Iterator[Segment]:
@@ -311,7 +310,7 @@ class Classifier:
             logits = logits + self._lean
         return softmax(logits, self._temperature)
 
-    def _whole(self, heard: _Heard, sample_rate: int) -> Result:
+    def _whole(self, heard: Heard, sample_rate: int) -> Result:
         segments = self._segments(heard, sample_rate)
         rows = [self._of_frames(segment.frames) for segment in segments]
         probabilities = rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
@@ -355,21 +354,6 @@ def softmax(logits: Array, temperature: float = 1.0) -> Array:
     scaled = np.asarray(logits, np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
-
-
-class _Heard:
-    """Portions of a recording: how many samples went by, and the loudest."""
-
-    def __init__(self, portions: Iterable[Array]) -> None:
-        self._portions = portions
-        self.samples = 0
-        self.loudest = 0.0
-
-    def __iter__(self) -> Iterator[Array]:
-        for portion in self._portions:
-            self.samples += len(portion)
-            self.loudest = max(self.loudest, float(np.abs(portion).max(initial=0)))
-            yield portion
 
 
 def _checked(samples: Samples, sample_rate: int, usual_rate: int) -> Array:

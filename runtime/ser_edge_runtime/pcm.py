@@ -67,3 +67,8 @@ def mono(block: Samples, name: PathOrName) -> Samples:
             name, "holds samples that are NaN, infinite or over 2**31", "export it again"
         )
     return mean.astype(np.float32, copy=False)
+
+
+def loudest(samples: Samples) -> float:
+    """The largest size of a sample of (n,), full scale = 1; 0 of none."""
+    return max(float(samples.max(initial=0)), -float(samples.min(initial=0)))

@@ -17,12 +17,36 @@ import numpy.typing as npt
 
 from ser_edge_runtime.front_end.features import FrameStage
 from ser_edge_runtime.front_end.spec import FrontEndSpec
+from ser_edge_runtime.pcm import loudest
 
 Array = npt.NDArray[np.float32]
 
 # Samples that go through resampling and the frame stage at a time: four seconds
 # at 16 kHz. It changes no bit of the frames.
 CHUNK = 1 << 16
+
+
+class Heard:
+    """Portions of a recording as they go by, once.
+
+    Args:
+        portions: Float32 (k,) each, full scale = 1.
+
+    Attributes:
+        samples: How many went by.
+        loudest: The largest size of one of them.
+    """
+
+    def __init__(self, portions: Iterable[Array]) -> None:
+        self._portions = portions
+        self.samples = 0
+        self.loudest = 0.0
+
+    def __iter__(self) -> Iterator[Array]:
+        for portion in self._portions:
+            self.samples += len(portion)
+            self.loudest = max(self.loudest, loudest(portion))
+            yield portion
 
 
 class Segment(NamedTuple):

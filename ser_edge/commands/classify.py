@@ -187,10 +187,11 @@ def _classify(
         raise recording.fault
     if recording.path == STDIN:
         from ser_edge_runtime.audio import check_sound, decode_wav
+        from ser_edge_runtime.pcm import loudest
 
         samples, rate = decode_wav(sys.stdin.buffer.read(), STDIN)
         if segment is None:
-            check_sound(samples, STDIN)
+            check_sound(loudest(samples), STDIN)
             yield classifier.classify(samples, rate)
         else:
             yield from _windows(classifier, [samples], rate, segment, step, gated=gated)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from ser_edge_train.checkpoint import Checkpoint, CheckpointError
 from ser_edge_train.embeddings import Embeddings, EmbeddingsError, standardised
+from tests.damaged_zip import damage
 
 VALUES = np.arange(400, dtype=np.float32).reshape(100, 4)
 NAMES = np.array([f"own/{n}.wav" for n in range(100)])
@@ -106,19 +107,11 @@ def test_an_array_that_lies_about_itself(tmp_path, lie):
 
 
 def damaged(path: Path, what: str) -> None:
-    data = bytearray(path.read_bytes())
-    entry = data.index(b"PK\x01\x02")
-    if what == "content":
-        data[60:90] = b"\xff" * 30
-    elif what == "encrypted":
-        data[6] |= 1
-        data[entry + 8] |= 1
-    elif what == "method":
-        struct.pack_into("<H", data, 8, 99)
-        struct.pack_into("<H", data, entry + 10, 99)
+    data = path.read_bytes()
+    if what == "cut":
+        path.write_bytes(data[: data.index(b"PK\x01\x02")])
     else:
-        del data[entry:]
-    path.write_bytes(data)
+        path.write_bytes(damage(data, what, slice(60, 90)))
 
 
 @pytest.mark.parametrize("packed", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

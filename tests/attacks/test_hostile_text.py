@@ -33,6 +33,7 @@ from ser_edge_train.distribution import VARIABLE, Distribution, DistributionErro
 from ser_edge_train.meeting import _heard
 from ser_edge_train.recipes import RecipeError, load_recipe, parse_recipe, recipe_text
 from ser_edge_train.report.content import read_report
+from tests.damaged_zip import damage
 
 DEEP = 100_000
 TEXTS = {
@@ -293,19 +294,10 @@ def test_a_network_whose_zip_is_damaged(tmp_path, what):
     stored = zipfile.ZIP_STORED if what == "cut" else zipfile.ZIP_DEFLATED
     path = keras(tmp_path, json.dumps({"a": list(range(500))}).encode(), stored)
     data = bytearray(path.read_bytes())
-    entry = data.index(b"PK\x01\x02")
-    if what == "content":
-        data[45:60] = b"\xff" * 15
-    elif what == "encrypted":
-        data[6] |= 1
-        data[entry + 8] |= 1
-    elif what == "method":
-        struct.pack_into("<H", data, 8, 99)
-        struct.pack_into("<H", data, entry + 10, 99)
-    else:
+    if what == "cut":
         # A member that ends behind the end of the file.
-        struct.pack_into("<II", data, entry + 20, 1 << 20, 1 << 20)
-    path.write_bytes(data)
+        struct.pack_into("<II", data, data.index(b"PK\x01\x02") + 20, 1 << 20, 1 << 20)
+    path.write_bytes(data if what == "cut" else damage(data, what))
     with pytest.raises(BadNetwork, match=r"m\.keras: not a file that Keras 3 saved"):
         layer_classes(path)
 

@@ -10,6 +10,7 @@ import pytest
 from ser_edge.devices import wheels as module
 from ser_edge.devices.platforms import PLATFORMS
 from ser_edge.devices.wheels import BundleFault, Wheel, fetch, own_wheel, unpacked
+from tests.damaged_zip import damage
 from tests.devices.fake_wheels import make_wheel, shelf
 
 ARM64, ARMHF = PLATFORMS["aarch64"], PLATFORMS["armhf"]
@@ -212,16 +213,7 @@ def test_a_wheel_whose_zip_cannot_be_unpacked_is_refused(tmp_path, what):
     path = tmp_path / "a-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.py", "".join(map(str, range(500))))
-    data = bytearray(path.read_bytes())
-    entry = data.index(b"PK\x01\x02")
-    if what == "content":
-        data[40:60] = b"\xff" * 20
-    elif what == "encrypted":
-        data[6] |= 1
-        data[entry + 8] |= 1
-    else:
-        data[8] = data[entry + 10] = 99
-    path.write_bytes(data)
+    path.write_bytes(damage(path.read_bytes(), what, slice(40, 60)))
     with pytest.raises(BundleFault, match=r"is damaged \(.*; fetch it again") as fault:
         unpacked(Wheel.at(path))
     assert "\n" not in str(fault.value)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ser_edge_runtime.errors import FileError
 from ser_edge_runtime.files import write_atomically
+from ser_edge_train.npz import array_of
 
 FORMAT = 1
 _GROUPS = ("model", "optimizer", "best")
@@ -91,7 +92,7 @@ class Checkpoint:
                 head = json.loads(arrays["head"].tobytes())
                 groups: dict[str, Any] = {
                     group: tuple(
-                        _array(arrays, name)
+                        array_of(arrays, name)
                         for name in sorted(arrays.files)
                         if name.startswith(f"{group}_")
                     )
@@ -110,13 +111,6 @@ class Checkpoint:
             raise CheckpointError(
                 path, f"damaged ({type(fault).__name__})", "start anew in another folder"
             ) from None
-
-
-def _array(arrays: Any, name: str) -> npt.NDArray[Any]:
-    found = arrays[name]
-    if not isinstance(found, np.ndarray):  # what begins otherwise is handed out as it is
-        raise ValueError(f"{name} is no array")
-    return found
 
 
 def values_of(variables: Sequence[Any]) -> Arrays:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ser_edge_runtime.errors import FileError
 from ser_edge_train.manifest import Clip
+from ser_edge_train.npz import array_of
 
 NAMES = ("audio_sha256", "path")
 _LEAST_SPREAD = 1e-6
@@ -107,20 +108,13 @@ def _plain(name: str) -> str:
     return str(PurePosixPath(name))
 
 
-def _array(file: Any, name: str) -> npt.NDArray[Any]:
-    found = file[name]
-    if not isinstance(found, np.ndarray):  # what begins otherwise is handed out as it is
-        raise ValueError(f"{name} is no array")
-    return found
-
-
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("one array alone")
-            return {name: _array(file, name) for name in file.files}
+            return {name: array_of(file, name) for name in file.files}
     except FileNotFoundError:
         raise EmbeddingsError(path, "no such file", "check the name") from None
     except Exception as fault:

@@ -300,11 +300,9 @@ def _run_epochs(
 
 def _loss(recipe: Recipe, components: int) -> Any:
     crossentropy = MaskedCrossentropy(recipe.fit.label_smoothing)
-    if not components:
+    if recipe.hint is None or not components:
         return crossentropy
-    teacher = recipe.teacher
-    weight = 0.0 if teacher is None or teacher.hint is None else teacher.hint.weight
-    return HintedCrossentropy(crossentropy, len(recipe.labels), weight)
+    return HintedCrossentropy(crossentropy, len(recipe.labels), recipe.hint.weight)
 
 
 def _series(length: int, get: Callable[[int], Any], shapes: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ser_edge_train.embeddings import Embeddings, EmbeddingsError, standardised
 from ser_edge_train.manifest import Clip
 from ser_edge_train.recipes.schema import Recipe
-from ser_edge_train.recipes.teacher import Hint, Teacher
+from ser_edge_train.recipes.teacher import Hint
 
 _LEAST_SHARE = 1e-12
 
@@ -29,9 +29,9 @@ def pinned_hint(recipe: Recipe, train: Sequence[Clip]) -> tuple[Recipe, Embeddin
             has fewer values a recording than are to be learnt, or none of a training
             recording.
     """
-    if recipe.teacher is None or recipe.teacher.hint is None:
+    hint = recipe.hint
+    if hint is None:
         return recipe, None
-    hint = recipe.teacher.hint
     path = Path(hint.embeddings)
     known = Embeddings.read(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -112,10 +112,8 @@ def between(
     return found
 
 
-def hint_words(teacher: Teacher, known: Embeddings, clips: Sequence[Clip]) -> str:
+def hint_words(hint: Hint, known: Embeddings, clips: Sequence[Clip]) -> str:
     """A line for people: what is learnt, and of how many training recordings."""
-    hint = teacher.hint
-    assert hint is not None
     count = int((known.rows(clips) >= 0).sum())
     return (
         f"hint: {hint.components} values of {hint.embeddings}, {count} of {len(clips)} training "

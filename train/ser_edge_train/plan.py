@@ -115,11 +115,11 @@ class Plan:
 
         Of clips that are not ``taught``, nothing: their values are NaN.
         """
-        how = self.recipe.teacher
-        if how is None or how.hint is None:
+        hint = self.recipe.hint
+        if hint is None:
             return None
         labels = [self.label_of(clip) for clip in clips]
-        return hint_values(how.hint, self.heard if taught else None, clips, labels)
+        return hint_values(hint, self.heard if taught else None, clips, labels)
 
     def part(
         self,
@@ -170,8 +170,8 @@ class Plan:
                 yield f"no training clip has the label {label}"
         if self.teacher is not None:
             yield described(self.recipe, self.teacher, self.clips("train"))
-        if self.recipe.teacher is not None and self.heard is not None:
-            yield hint_words(self.recipe.teacher, self.heard, self.clips("train"))
+        if self.recipe.hint is not None and self.heard is not None:
+            yield hint_words(self.recipe.hint, self.heard, self.clips("train"))
         if self.audit.changed:
             yield (
                 f"{len(self.audit.changed)} clips have other audio than the partition says "

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ser_edge_convert.audit.auditing import largest, worst_class
+from ser_edge_runtime import wording
 from ser_edge_runtime.wording import counted
 
 NOTHING = "–"
@@ -175,10 +176,7 @@ def percent(share: float | None) -> str:
 
 def in_points(share: float | None) -> str:
     """A fall in points, two decimals; a dash for nothing, and no minus before a zero."""
-    if share is None:
-        return NOTHING
-    text = f"{100 * share:.2f}"
-    return text.removeprefix("-") if float(text) == 0 else text
+    return NOTHING if share is None else wording.in_points(share)
 
 
 def interval(ends: Sequence[float] | None) -> str:

@@ -21,6 +21,7 @@ from ser_edge_runtime import __version__
 from ser_edge_runtime.audio import check_sound
 from ser_edge_runtime.classifier import Result
 from ser_edge_runtime.errors import SerEdgeError, WindowError
+from ser_edge_runtime.pcm import loudest
 from ser_edge_runtime.service.limits import Admission, Limits
 from ser_edge_runtime.service.metrics import CONTENT_TYPE, Metrics
 from ser_edge_runtime.service.page import FILES, PAGE_HEADERS, read_page_file
@@ -144,7 +145,7 @@ class Application:
         with self._model.classifier() as (classifier, model):
             seconds = len(samples) / rate
             if options.windows is None:
-                check_sound(samples, NAME)
+                check_sound(loudest(samples), NAME)
                 results = [classifier.classify(samples, rate)]
             else:
                 segment, step = options.windows

@@ -126,12 +126,12 @@ def mix(
     wide = share.reshape(-1, *[1] * (features.ndim - 1))
     own = targets.shape[1] // 2 if classes is None else classes
     blended = share[:, None] * targets + (1 - share[:, None]) * targets[partners]
-    mixed = share < 1
-    mask, known = slice(own, 2 * own), slice(max(targets.shape[1] - 1, 2 * own), None)
-    blended[:, mask] = targets[:, mask]
-    blended[mixed, mask] = np.maximum(targets[:, mask], targets[partners, mask])[mixed]
-    blended[:, known] = targets[:, known]
-    blended[mixed, known] = np.minimum(targets[:, known], targets[partners, known])[mixed]
+    alone = share[:, None] == 1
+    mask = targets[:, own : 2 * own]
+    blended[:, own : 2 * own] = np.where(alone, mask, np.maximum(mask, mask[partners]))
+    if targets.shape[1] > 2 * own:
+        known = targets[:, -1:]
+        blended[:, -1:] = np.where(alone, known, np.minimum(known, known[partners]))
     return (
         wide * features + (1 - wide) * features[partners],
         blended,

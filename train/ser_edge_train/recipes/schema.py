@@ -27,7 +27,7 @@ from ser_edge_train.recipes.protocol import (
 from ser_edge_train.recipes.published import Published
 from ser_edge_train.recipes.speaker import SpeakerEmbedding
 from ser_edge_train.recipes.table import Table
-from ser_edge_train.recipes.teacher import Teacher
+from ser_edge_train.recipes.teacher import Hint, Teacher
 from ser_edge_train.toml_text import NotToml, parse_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -192,6 +192,11 @@ class Recipe(Table):
     def network_parameters(self) -> dict[str, Any]:
         """The network's parameters without its name."""
         return self.network.model_dump(exclude={"name"})
+
+    @property
+    def hint(self) -> Hint | None:
+        """Its teacher's hint, if it has one."""
+        return None if self.teacher is None else self.teacher.hint
 
     @property
     def digest(self) -> str:
