@@ -6,7 +6,7 @@ import csv
 import io
 import tomllib
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -287,3 +287,13 @@ def test_equal_tables_differ_in_nothing_and_others_in_a_field_that_does(one, oth
 def test_the_difference_of_two_texts_of_toml():
     one, other = (tomllib.loads(f"[fit]\nepochs = {n}\n[fit.optimizer]\nname='x'") for n in (1, 2))
     assert first_difference(one, other) == "fit.epochs"
+
+
+@given(st.lists(st.sampled_from(["/", "\\", "..", ".", ":", "a", "C:", " ", "ä"]), max_size=7))
+def test_pathlib_finds_no_way_out_of_what_is_inside(parts):
+    path = "".join(parts)
+    windows = PureWindowsPath(path)
+    out = (
+        PurePosixPath(path).is_absolute() or windows.drive or windows.root or ".." in windows.parts
+    )
+    assert not (is_inside(path) and (out or not path))

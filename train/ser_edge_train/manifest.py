@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -204,13 +203,14 @@ class Manifest:
         path = Path(path)
         clips: list[Clip] = []
         lines: dict[Key, int] = {}
+        known: dict[str, str] = {}
         rows = read_rows(path, ManifestError, REPAIR)
         line, header = next(rows, (1, []))
         if tuple(header) != COLUMNS:
             fault = f"the first line is not {','.join(COLUMNS)}"
             raise ManifestError(path, line, fault, REPAIR)
         for line, values in rows:
-            clip = _parse_row(path, line, values)
+            clip = _parse_row(path, line, values, known)
             if clip.key in lines:
                 fault = f"{clip_name(clip)} stands already in line {lines[clip.key]}"
                 raise ManifestError(path, line, fault, "keep one of the two")
@@ -316,7 +316,7 @@ def _read_root(path: Path) -> Path:
     return path.parent / text
 
 
-def _parse_row(path: Path, line: int, values: list[str]) -> Clip:
+def _parse_row(path: Path, line: int, values: list[str], known: dict[str, str]) -> Clip:
     if len(values) != len(COLUMNS):
         fault = f"{len(values)} fields instead of {len(COLUMNS)}"
         raise ManifestError(path, line, fault, REPAIR)
@@ -325,8 +325,9 @@ def _parse_row(path: Path, line: int, values: list[str]) -> Clip:
     if not _SECONDS.fullmatch(seconds):
         fault = f"seconds {quoted(seconds)} is not a length such as 2.5"
         raise ManifestError(path, line, fault, REPAIR)
-    # Each of these names stands in thousands of rows, and should be one object.
-    row |= {column: sys.intern(row[column]) for column in _REPEATED}
+    # Each of these names stands in thousands of rows, and should be one object. Not sys.intern:
+    # its table is the process', and takes a megabyte at once when it grows.
+    row |= {column: known.setdefault(row[column], row[column]) for column in _REPEATED}
     clip = Clip(seconds=round(float(seconds), 6), **row)
     wrong = fault_of(clip)
     if wrong is not None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import ntpath
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike, fspath
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from ser_edge_train.errors import RowError, quoted
 
@@ -27,14 +28,10 @@ def is_plain(text: str) -> bool:
 
 def is_inside(path: str) -> bool:
     """Whether a relative path stays below its root, on POSIX and on Windows alike."""
-    windows = PureWindowsPath(path)
-    return bool(
-        path
-        and not PurePosixPath(path).is_absolute()
-        and not windows.drive
-        and not windows.root
-        and ".." not in windows.parts
-    )
+    # Not pathlib: it enters every part of every path in the process' table of interned strings.
+    drive, rest = ntpath.splitdrive(path)
+    rest = rest.replace("\\", "/")
+    return bool(path) and not drive and not rest.startswith("/") and ".." not in rest.split("/")
 
 
 def read_rows(
