@@ -25,6 +25,7 @@ from ser_edge_convert.network_file import is_recurrent
 from ser_edge_convert.packaging import package
 from ser_edge_convert.repair import REPAIRABLE, repair
 from ser_edge_convert.targets import Plan, plan
+from ser_edge_convert.tensor_names import with_short_names
 from ser_edge_convert.variants import VARIANTS
 from ser_edge_runtime.errors import SerEdgeError
 from ser_edge_runtime.files import write_atomically, write_text_atomically
@@ -270,7 +271,7 @@ def keep(attempt: Attempt, out: Path, wanted: Settings) -> Conversion:
         write_text_atomically(report_path(out), _json(report))
         raise GateFailed(_gate_message(out, report), report_path(out), report)
     data = package(
-        attempt.export.flatbuffer,
+        with_short_names(attempt.export.flatbuffer),
         name=wanted.name or attempt.inputs.name,
         labels=attempt.inputs.labels,
         front_end=attempt.inputs.front_end,

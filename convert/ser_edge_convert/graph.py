@@ -205,7 +205,7 @@ def _operator(operator: schema.OperatorT, code: schema.OperatorCodeT) -> Operato
         _positions(operator.inputs),
         _positions(operator.outputs),
         options,
-        _text(code.customCode),
+        text_of(code.customCode),
     )
 
 
@@ -217,7 +217,7 @@ def _tensor(tensor: schema.TensorT, model: schema.ModelT) -> Tensor:
     scales = quantisation.scale if quantisation is not None else None
     zero_points = quantisation.zeroPoint if quantisation is not None else None
     return Tensor(
-        _text(tensor.name),
+        text_of(tensor.name),
         tuple(int(value) for value in shape) if shape is not None else (),
         TYPES[tensor.type],
         size > 0,
@@ -237,7 +237,8 @@ def _values(data: Any, dtype: str) -> tuple[int, ...] | None:
     return tuple(int(value) for value in numbers) if len(numbers) <= _MOST_VALUES else None
 
 
-def _text(value: bytes | str | None) -> str:
+def text_of(value: bytes | str | None) -> str:
+    """A string of a flatbuffer, which may be bytes, or missing and then empty."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from ser_edge_convert.graph import Graph, read_graph
+from ser_edge_convert.graph import Graph, read_graph, text_of
 
 _STEPS = 127
 # Axis of the output channels of an operator's weights; None: one scale for each tensor.
@@ -83,7 +83,7 @@ def with_rounded_activations(flatbuffer: bytes, quantised: bytes) -> bytes:
 
     def follow(index: int) -> None:
         tensor = graph.tensors[index]
-        name = tensor.name.decode() if isinstance(tensor.name, bytes) else tensor.name
+        name = text_of(tensor.name)
         if name not in scales or tensor.type != schema.TensorType.FLOAT32:
             return
         scale, zero_point = scales[name]

@@ -16,6 +16,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from ser_edge_convert.graph import text_of
+
 BUFFER_NAME = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 # The schema's first release has all that is written here.
@@ -111,8 +113,8 @@ def with_metadata(model: schema.ModelT, content: bytes) -> bytes:
         model: Unpacked; it is changed.
         content: As :func:`audio_metadata` gives it.
     """
-    entries = [e for e in model.metadata or [] if _text(e.name) != BUFFER_NAME]
-    kept = {_text(e.name): e.buffer for e in model.metadata or []}
+    entries = [e for e in model.metadata or [] if text_of(e.name) != BUFFER_NAME]
+    kept = {text_of(e.name): e.buffer for e in model.metadata or []}
     if BUFFER_NAME in kept:
         index = kept[BUFFER_NAME]
     else:
@@ -133,13 +135,9 @@ def read_tflite_metadata(flatbuffer: bytes) -> bytes | None:
     """The TFLITE_METADATA buffer of a model; None if it has none."""
     model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
     for entry in model.metadata or []:
-        if _text(entry.name) == BUFFER_NAME:
+        if text_of(entry.name) == BUFFER_NAME:
             return bytes(bytearray(model.buffers[entry.buffer].data))
     return None
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _aligned_pack(buffer: Any) -> Callable[[Any], Offset]:
