@@ -82,8 +82,17 @@ def figures(report: Mapping[str, Any], recipe_file: Path) -> dict[str, Any]:
 def merged(
     known: Iterable[Mapping[str, Any]], found: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Known runs and found ones; a found run takes the place of the known one it is."""
-    by_identity = {tuple(run[name] for name in IDENTITY): dict(run) for run in (*known, *found)}
+    """Known runs and found ones; a found run takes the place of the known one it is.
+
+    A recipe that changes after its test part was scored takes another seed, under which the ledger
+    lets it be scored; runs of what it was before are left out here and stay in the ledger.
+    """
+    seeds = {name: load_recipe(name).seed for name in recipe_names()}
+    by_identity = {
+        tuple(run[name] for name in IDENTITY): dict(run)
+        for run in (*known, *found)
+        if run["seed"] == seeds.get(run["recipe"], run["seed"])
+    }
     return [by_identity[key] for key in sorted(by_identity)]
 
 

@@ -87,7 +87,7 @@ class LazyGroup(click.Group):
 Examples:
   ser-edge classify clip.wav
   ser-edge classify recordings/ --json > emotions.jsonl
-  ser-edge train --recipe default --data corpora/ --run runs/first
+  ser-edge train --recipe default --no-teacher --data corpora/ --run runs/first
   ser-edge convert runs/first --variant int8 --out model.tflite
 
 Exit codes: 0 all well, 1 an input could not be used or a gate failed, 2 wrong options.""",

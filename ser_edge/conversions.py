@@ -48,7 +48,8 @@ def repair_lines(report: Mapping[str, Any]) -> list[str]:
     return [
         f"repaired:   in floats: {layers} ({len(repair['float_layers'])} of "
         f"{len(repair['blame']['layers'])} layers); without that "
-        f"{in_points(repair['before']['drop'])} points lost"
+        f"{in_points(repair['before']['drop'])} points lost, "
+        f"{100 * repair['before']['same']:.1f} % same class"
     ]
 
 

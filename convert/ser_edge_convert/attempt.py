@@ -17,6 +17,7 @@ from ser_edge_convert import comparison, coverage
 from ser_edge_convert.calibration import Calibration, choose
 from ser_edge_convert.child import COMMAND, Desk, Export, Job, run_child
 from ser_edge_convert.errors import BadNetwork
+from ser_edge_convert.gate import Gate
 from ser_edge_convert.graph import Graph, read_graph
 from ser_edge_convert.inputs import Inputs, Progress
 from ser_edge_convert.quantiser import Quantiser
@@ -125,7 +126,11 @@ class Attempt:
         """What is amiss without being an error; a line each."""
         return self.coverage.warnings if self.coverage is not None else []
 
-    def report(self, max_drop: float) -> dict[str, Any]:
+    def passes(self, gate: Gate) -> bool:
+        """Whether it lost little enough."""
+        return gate.passed(self.drop, self.agreement.same_share)
+
+    def report(self, gate: Gate) -> dict[str, Any]:
         """The report of the conversion, as JSON values; ``kept`` is False yet."""
         calibration = None
         if self.calibration is not None and self.coverage is not None:
@@ -144,7 +149,12 @@ class Attempt:
                 "lstm": self.export.facts["recurrent"],
                 "reason": self.plan.reason,
             },
-            "gate": {"max_drop": max_drop, "drop": self.drop},
+            "gate": {
+                "max_drop": gate.max_drop,
+                "drop": self.drop,
+                "min_agreement": gate.min_agreement,
+                "agreement": self.agreement.same_share,
+            },
             "warnings": self.warnings(),
             "repair": self.repair.to_dict() if self.repair else None,
             "validation": self.validation,

@@ -43,6 +43,11 @@ class Agreement:
         """Share of clips that are the same or nearly tied; 1 without clips."""
         return (self.same + self.near_ties) / self.clips if self.clips else 1.0
 
+    @property
+    def same_share(self) -> float:
+        """Share of clips of the same class, near ties counted as different; 1 without clips."""
+        return self.same / self.clips if self.clips else 1.0
+
     def to_dict(self) -> dict[str, Any]:
         """For a report."""
         return {

@@ -20,6 +20,7 @@ from ser_edge_convert.errors import (
     OutputFailed,
     one_line_for_disks,
 )
+from ser_edge_convert.gate import Gate
 from ser_edge_convert.inputs import Inputs, Progress, RunInputs
 from ser_edge_convert.network_file import is_recurrent
 from ser_edge_convert.packaging import package
@@ -46,19 +47,22 @@ class Settings:
 
     Attributes:
         max_drop: Largest loss of accuracy or UAR allowed, as a share (0.02: two points).
+        min_agreement: Smallest share of validation clips that keep their class, near ties
+            counted as lost; 0 asks for nothing.
         calibration_size: Training clips that show the range of every activation.
         calibration_seed: Another seed chooses others.
         name: The model's name; None takes the recipe's or the network's.
         licence: Licence of the weights.
         intended_use: What the model is for and what it is not for.
         repair: Whether an int8 file that loses more gets layers left in floats, as few as
-            bring it within ``max_drop``; see :mod:`ser_edge_convert.repair`.
+            bring it within the gate; see :mod:`ser_edge_convert.repair`.
 
     Raises:
-        ConversionRefused: ``max_drop`` is no share.
+        ConversionRefused: ``max_drop`` or ``min_agreement`` is no share.
     """
 
     max_drop: float = MAX_DROP
+    min_agreement: float = 0.0
     calibration_size: int = DEFAULT_SIZE
     calibration_seed: int = 0
     name: str | None = None
@@ -67,8 +71,16 @@ class Settings:
     repair: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_drop <= 1:
-            raise ConversionRefused(f"max drop {self.max_drop} is no share; choose 0 to 1")
+        for name in ("max_drop", "min_agreement"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                words = name.replace("_", " ")
+                raise ConversionRefused(f"{words} {value} is no share; choose 0 to 1")
+
+    @property
+    def gate(self) -> Gate:
+        """What a file may lose."""
+        return Gate(self.max_drop, self.min_agreement)
 
 
 @dataclass(frozen=True)
@@ -152,7 +164,7 @@ def convert(
         **settings: Fields of :class:`Settings`.
 
     Raises:
-        GateFailed: It lost more than ``max_drop``: the report alone was written.
+        GateFailed: It lost more than the gate allows: the report alone was written.
         RepairFailed: Nor is there a choice of layers in floats that loses less.
         ConversionMismatch: The file does not compute what the network does.
         ConversionCrashed: The converter was ended by a signal.
@@ -266,8 +278,8 @@ def keep(attempt: Attempt, out: Path, wanted: Settings) -> Conversion:
         GateFailed: It did.
         OSError: The disk is full or a folder not writable.
     """
-    report = attempt.report(wanted.max_drop)
-    if attempt.drop > wanted.max_drop + 1e-9:
+    report = attempt.report(wanted.gate)
+    if not attempt.passes(wanted.gate):
         write_text_atomically(report_path(out), _json(report))
         raise GateFailed(_gate_message(out, report), report_path(out), report)
     data = package(
@@ -307,11 +319,10 @@ def _make(bench: Bench, decided: Plan, out: Path, wanted: Settings, tell: Progre
     except ConversionMismatch:
         if not repairable:
             raise
-    if attempt is None or (repairable and attempt.drop > wanted.max_drop + 1e-9):
+    if attempt is None or (repairable and not attempt.passes(wanted.gate)):
         assert calibration is not None  # int8 is calibrated
         with bench.trials(decided, calibration, log) as trials:
-            least = VARIANTS[decided.variant].agreement
-            found = repair(trials, max_drop=wanted.max_drop, min_agreement=least)
+            found = repair(trials, wanted.gate, VARIANTS[decided.variant].agreement)
         attempt = bench.attempt(decided, calibration, log, found)
     tell("packaging", 0, 0)
     return keep(attempt, out, wanted)
@@ -323,14 +334,17 @@ def _inputs(source: RunDirectory | Inputs, manifest: Manifest | None) -> Inputs:
 
 def _gate_message(out: Path, report: dict[str, Any]) -> str:
     before, after = report["validation"]["before"], report["validation"]["after"]
-    variant = report["plan"]["variant"]
+    variant, gate, same = report["plan"]["variant"], report["gate"], report["agreement"]["same"]
     other = "a larger --max-drop" if variant == "float32" else "another --variant"
     if variant in REPAIRABLE and report["repair"] is None:
         other = "--repair or another --variant"
+    kept = ""
+    if gate["min_agreement"]:
+        kept = f", keeps the class of {same}, {100 * gate['min_agreement']:g} % are asked"
     left = "; the file that was there before is untouched" if out.exists() else ""
     return (
-        f"{out}: not kept: {variant} loses {100 * report['gate']['drop']:.1f} points on "
-        f"{before['clips']} validation clips, {100 * report['gate']['max_drop']:.1f} are allowed "
+        f"{out}: not kept: {variant} loses {100 * gate['drop']:.1f} points on "
+        f"{before['clips']} validation clips, {100 * gate['max_drop']:.1f} are allowed{kept} "
         f"(accuracy {before['accuracy']:.3f} to {after['accuracy']:.3f}, "
         f"UAR {before['uar']:.3f} to {after['uar']:.3f}); see {report_path(out)}, "
         f"try {other}{left}"

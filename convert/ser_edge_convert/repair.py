@@ -15,6 +15,7 @@ from typing import Any
 
 from ser_edge_convert.blame import Blame, blame
 from ser_edge_convert.errors import RepairFailed
+from ser_edge_convert.gate import Gate
 from ser_edge_convert.trials import Loss, Trials
 
 # Variants in which a layer can be left in floats.
@@ -79,13 +80,14 @@ def fewest(
     return kept
 
 
-def repair(trials: Trials, *, max_drop: float, min_agreement: float) -> Repair:
+def repair(trials: Trials, gate: Gate, least: float) -> Repair:
     """Searches for the fewest layers to leave in floats.
 
     Args:
         trials: On validation clips; the test part must not choose.
-        max_drop: Largest loss of accuracy or UAR allowed, as a share.
-        min_agreement: Smallest share of clips of the same class.
+        gate: What the file may lose.
+        least: Smallest share of clips of the same class or nearly tied: with fewer the file
+            would not be what the network is.
 
     Raises:
         RepairFailed: No choice of layers passes.
@@ -94,7 +96,7 @@ def repair(trials: Trials, *, max_drop: float, min_agreement: float) -> Repair:
 
     def passes(layers: frozenset[str]) -> bool:
         loss = trials.loss(layers)
-        return loss.drop <= max_drop + 1e-9 and loss.agreement >= min_agreement
+        return loss.agreement >= least and gate.passed(loss.drop, loss.same)
 
     found = blame(trials)
     kept = fewest(found.ranking, passes)

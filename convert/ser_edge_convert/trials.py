@@ -27,6 +27,7 @@ class Loss:
         uar: Its own.
         drop: The larger of the losses of accuracy and of UAR, as a share.
         agreement: Share of clips of the same class, near ties included.
+        same: The same without near ties.
         mean_difference: Mean difference of a probability.
         max_difference: Largest difference of a probability.
     """
@@ -35,6 +36,7 @@ class Loss:
     uar: float
     drop: float
     agreement: float
+    same: float
     mean_difference: float
     max_difference: float
 
@@ -76,6 +78,7 @@ class Judge:
             after["uar"],
             comparison.drop(self.before, after),
             found.share,
+            found.same_share,
             found.mean_difference,
             found.max_difference,
         )

@@ -42,7 +42,7 @@ Examples:
   ser-edge convert runs/first --out model.tflite
   ser-edge convert runs/first --target ethos-u --out npu.tflite
   ser-edge convert runs/first --variant int8 --max-drop 0.01 --out model.tflite
-  ser-edge convert runs/first --variant int8 --repair --out model.tflite
+  ser-edge convert runs/first --variant int8 --repair --min-agreement 0.98 --out model.tflite
   ser-edge convert runs/first --variant all --out models/
   ser-edge convert runs/first --out model.tflite --embed-frontend waveform.tflite
   ser-edge convert runs/first --target micro --out mcu.tflite --c-array firmware/model.c
@@ -103,10 +103,17 @@ Keras' own layers. A softmax at its end is taken off: the runtime applies it."""
     help="Largest loss of accuracy or UAR allowed, as a share (0.02: two points).",
 )
 @click.option(
+    "--min-agreement",
+    type=Share(),
+    default=0.0,
+    help="Smallest share of clips that keep their class (0.98, as `ser-edge audit` asks); by "
+    "default any.",
+)
+@click.option(
     "--repair",
     is_flag=True,
     help="Where an int8 file loses more, leave as few layers in floats as bring it within "
-    "--max-drop; see ser-edge blame.",
+    "--max-drop and --min-agreement; see ser-edge blame.",
 )
 @calibration_options
 @click.option(
@@ -142,6 +149,7 @@ def command(
     target: str | None,
     variant: str | None,
     max_drop: float,
+    min_agreement: float,
     repair: bool,
     calibration_size: int,
     seed: int,
@@ -165,6 +173,7 @@ def command(
         "store": store,
         "target": target,
         "max_drop": max_drop,
+        "min_agreement": min_agreement,
         "repair": repair,
         "calibration_size": calibration_size,
         "calibration_seed": seed,

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   ser-edge teach whisper.npz --recipe default --data manifest.csv --out scores.csv
-  ser-edge train --recipe default --data manifest.csv --teacher scores.csv --run runs/taught
+  ser-edge train --recipe default --data manifest.csv --teacher scores.csv --hint whisper.npz \\
+    --run runs/taught
   ser-edge teach whisper.npz --recipe default --fold 2 --data manifest.csv --out scores-2.csv
 
 EMBEDDINGS is an .npz file with the arrays embedding (a row a recording) and path (below the

@@ -39,15 +39,15 @@ if TYPE_CHECKING:
     "train",
     epilog="""\b
 Examples:
-  ser-edge train --recipe default --data manifest.csv --run runs/first
+  ser-edge train --recipe default --no-teacher --data manifest.csv --run runs/first
   ser-edge train --recipe mine.toml --data recordings/ --fold 2 --run runs/fold2
-  ser-edge train --recipe default --data manifest.csv --run runs/x --protocol leave-one-speaker-out
+  ser-edge train --recipe mine.toml --data mine.csv --run runs/x --protocol leave-one-speaker-out
   ser-edge train --run runs/first --resume
-  ser-edge train --recipe default --data manifest.csv --run runs/b --tensorboard logs/b
-  ser-edge train --recipe default --data manifest.csv --run runs/t --teacher scores.csv
+  ser-edge train --recipe mine.toml --data manifest.csv --run runs/b --tensorboard logs/b
+  ser-edge train --recipe mine.toml --data manifest.csv --run runs/t --teacher scores.csv
   ser-edge train --recipe default --data manifest.csv --run runs/h --teacher scores.csv \\
     --hint whisper.npz
-  ser-edge train --recipe default --data manifest.csv --run runs/c --strategy multi-worker \\
+  ser-edge train --recipe mine.toml --data manifest.csv --run runs/c --strategy multi-worker \\
     --workers host0:2222,host1:2222 --worker 0    (and on host1: --worker 1)
 
 Speakers of one part stand in no other, unless the protocol is one that leaks (random,

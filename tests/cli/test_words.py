@@ -41,7 +41,7 @@ def report(drop=0.0123, *, kept=True, repair=None):
 
     return {
         "validation": {"before": scores(0.6), "after": scores(0.6 - drop), "speakers": 2},
-        "gate": {"drop": drop, "max_drop": 0.02},
+        "gate": {"drop": drop, "max_drop": 0.02, "min_agreement": 0.0, "agreement": 0.9},
         "agreement": {"same": 9, "clips": 10, "max_difference": 0.25},
         "plan": {"variant": "int8", "target": "cpu"},
         "file": {"bytes": 123_456} if kept else None,
@@ -65,7 +65,7 @@ def test_a_gain_too_small_to_be_seen_is_nothing(drop, words):
     assert loss_lines(report(drop))[-1] == f"loss:       {words} points, 2 allowed"
     made = Conversion(Path("m"), Path("m.json"), report(drop))
     assert f"  {words:>5}  9 of 10" in outcome_line(Outcome("int8", made))
-    loss = Loss(0.5, 0.5, drop, 1.0, 0.0, 0.0)
+    loss = Loss(0.5, 0.5, drop, 1.0, 1.0, 0.0, 0.0)
     suspect = Suspect(Layer("conv", "Conv1D", (0,), 1), None, None, loss, loss, 0.0, drop)
     lines = blame_lines(blame(suspect))
     assert all(f" {words} points lost" in line for line in lines[1:4])
@@ -76,12 +76,13 @@ def test_what_was_made_and_where():
     repair = {
         "float_layers": ["lstm", "dense"],
         "blame": {"layers": [{}, {}, {}]},
-        "before": {"drop": 0.0513},
+        "before": {"drop": 0.0513, "same": 0.912},
     }
     lines = made_lines(Conversion(Path("a.tflite"), Path("a.json"), report(repair=repair)))
     assert lines[4:] == [
         "same class: 9 of 10 clips, largest difference of a probability 0.2500",
-        "repaired:   in floats: lstm, dense (2 of 3 layers); without that 5.13 points lost",
+        "repaired:   in floats: lstm, dense (2 of 3 layers); without that 5.13 points lost, "
+        "91.2 % same class",
         "wrote a.tflite: int8 for cpu, 123 KB",
         "wrote a.json",
     ]
@@ -125,7 +126,7 @@ def blame(*suspects):
 
 
 def test_who_is_to_blame():
-    loss = Loss(0.5, 0.5, 0.0213, 0.975, 0.01234, 0.4)
+    loss = Loss(0.5, 0.5, 0.0213, 0.975, 0.97, 0.01234, 0.4)
     own, arrived = TensorError(41.26, 0.99987), TensorError(math.inf, 1.0)
     first = Suspect(Layer("conv1d_12", "Conv1D", (0,), 1), own, arrived, loss, loss, 0.01, 0.005)
     second = Suspect(Layer("lstm", "LSTM", (1,), 2), None, None, loss, loss, 0.02, 0.001)

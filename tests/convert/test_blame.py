@@ -22,6 +22,7 @@ from ser_edge_convert.errors import (
     ConversionRefused,
     RepairFailed,
 )
+from ser_edge_convert.gate import Gate
 from ser_edge_convert.graph import read_graph
 from ser_edge_convert.imitation import with_rounded_activations
 from ser_edge_convert.quantiser import MARK, Quantiser
@@ -188,7 +189,7 @@ def test_a_run_is_blamed_on_its_validation_clips(bench, monkeypatch, tmp_path):
 
 
 def test_repair_leaves_the_two_bad_layers_in_floats(bench):
-    found = repair(bench.trials, max_drop=0.06, min_agreement=0.9)
+    found = repair(bench.trials, Gate(0.06), 0.9)
     assert set(found.float_layers) == set(planted.BAD)
     assert found.float_layers == planted.BAD, "in the network's order"
     assert found.before.drop > 0.2
@@ -200,14 +201,22 @@ def test_repair_leaves_the_two_bad_layers_in_floats(bench):
 
 def test_a_gate_that_nothing_passes_is_one_line(bench):
     with pytest.raises(RepairFailed, match="try --variant dynamic") as caught:
-        repair(bench.trials, max_drop=0.0, min_agreement=1.1)
+        repair(bench.trials, Gate(0.0), 1.1)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_passes_needs_no_repair(bench):
-    found = repair(bench.trials, max_drop=1.0, min_agreement=0.0)
+    found = repair(bench.trials, Gate(1.0), 0.0)
     assert found.float_layers == ()
     assert found.after == found.before
+
+
+def test_classes_that_change_are_repaired_too(bench):
+    """Here the gate of the drop alone asks for nothing."""
+    least = bench.trials.loss(planted.BAD).same
+    found = repair(bench.trials, Gate(1.0, least), 0.0)
+    assert found.before.same < least <= found.after.same
+    assert found.float_layers == planted.BAD
 
 
 def child(*lines: str) -> list[str]:

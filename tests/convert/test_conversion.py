@@ -17,7 +17,7 @@ pytest.importorskip("keras", reason="needs the extra convert")
 from ser_edge_convert import attempt as attempts
 from ser_edge_convert import conversion
 from ser_edge_convert.child import run_child
-from ser_edge_convert.conversion import convert, report_path
+from ser_edge_convert.conversion import Settings, convert, report_path
 from ser_edge_convert.errors import (
     BadNetwork,
     ConversionCrashed,
@@ -193,6 +193,24 @@ def test_the_gate_is_met_by_a_loss_equal_to_it(made, tmp_path, run):
     assert attempt(made, out, truth(run), max_drop=lost).path == out
     with pytest.raises(GateFailed):
         attempt(made, out, truth(run), max_drop=lost - 1e-4)
+
+
+def test_the_gate_may_ask_how_many_clips_keep_their_class(made, tmp_path, run):
+    out = tmp_path / MODEL
+    with pytest.raises(GateFailed, match=r"keeps the class of \d+, 100 % are asked \(accuracy"):
+        attempt(made, out, truth(run), max_drop=1.0, min_agreement=1.0)
+    gate = json.loads(report_path(out).read_text())["gate"]
+    assert 0 < gate["agreement"] < gate["min_agreement"] == 1.0
+    kept = attempt(made, out, truth(run), max_drop=1.0, min_agreement=gate["agreement"])
+    found = kept.report["agreement"]
+    assert gate["agreement"] == found["same"] / found["clips"]
+
+
+@pytest.mark.parametrize("name", ["max_drop", "min_agreement"])
+@pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
+def test_a_bound_that_is_no_share_is_refused(name, value):
+    with pytest.raises(ConversionRefused, match=rf"{name.replace('_', ' ')} \S+ is no share"):
+        Settings(**{name: value})
 
 
 def test_no_loss_passes_a_gate_of_nothing(made, tmp_path):

@@ -115,7 +115,7 @@ def make_run(
         **changes: Fields of the recipe that differ from ``default``.
     """
     values = load_recipe("default").model_dump(mode="json", exclude_none=True)
-    recipe = recipe_from_dict({**values, **changes}, "sample")
+    recipe = recipe_from_dict({**values, "seed": 1, "teacher": None, **changes}, "sample")
     run = RunDirectory(folder)
     run.create(recipe)
     manifest = sample_manifest(takes)

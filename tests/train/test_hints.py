@@ -171,7 +171,9 @@ def test_a_missing_file_is_one_line(tmp_path):
     recordings = manifest()
     recipe = hinted_recipe(tmp_path, recordings.clips)
     (tmp_path / "encoder.npz").unlink()
-    with pytest.raises(EmbeddingsError, match=r"encoder\.npz: no such file; check the name"):
+    with pytest.raises(
+        EmbeddingsError, match=r"encoder\.npz: no such file; name the encoder.s emb"
+    ):
         make_plan(recipe, recordings)
 
 

@@ -106,13 +106,17 @@ def test_the_default_models_recipe_is_what_its_card_says():
     assert set(recipe.corpora) == set(CORPUS_LABELS)
     assert set(recipe.labels) == set(CANONICAL_LABELS)
     assert "calm" in recipe.labels
-    assert (spec.sample_rate, spec.trim_db, spec.level, spec.clip_seconds) == (16000, 40, None, 3)
+    assert (spec.sample_rate, spec.trim_db, spec.level, spec.clip_seconds) == (16000, 40, 0.1, 3)
     assert spec.features[0].kind == "log_mel"
     assert spec.feature_count == 64
     assert recipe.augmentation.spec_augment is not None
     assert recipe.augmentation.mixup is not None
     assert recipe.augmentation.waveform is not None
-    assert list(recipe.augmentation.waveform.effects) == ["speed"]
+    assert set(recipe.augmentation.waveform.effects) == {
+        "speed", "reverb", "noise", "band_limit", "codec"
+    }  # fmt: skip
+    assert recipe.teacher is not None
+    assert recipe.teacher.hint is not None
     assert (recipe.protocol.name, recipe.protocol.fold) == ("speaker-folds", 1)
 
 

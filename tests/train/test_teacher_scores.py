@@ -79,7 +79,7 @@ def test_a_table_that_is_out_of_order_is_named_with_its_line(tmp_path, text, fau
 
 
 def test_a_missing_table_is_one_line(tmp_path):
-    with pytest.raises(TeacherError, match="no such file; make it anew, as with: ser-edge teach"):
+    with pytest.raises(TeacherError, match="no such file; make it with `ser-edge teach`"):
         TeacherScores.read(tmp_path / "none.csv")
 
 

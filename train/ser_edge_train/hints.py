@@ -33,6 +33,11 @@ def pinned_hint(recipe: Recipe, train: Sequence[Clip]) -> tuple[Recipe, Embeddin
     if hint is None:
         return recipe, None
     path = Path(hint.embeddings)
+    if not path.exists():
+        remedy = (
+            "name the encoder's embeddings with --hint, or learn from labels alone: --no-teacher"
+        )
+        raise EmbeddingsError(path, "no such file", remedy)
     known = Embeddings.read(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if hint.embeddings_sha256 not in (None, digest):

@@ -30,7 +30,9 @@ from ser_edge_train.rows import format_rows, read_rows
 
 COLUMNS = ("audio_sha256", "partition")
 PREFIX = "p_"
-REPAIR = "make it anew, as with: ser-edge teach"
+REPAIR = (
+    "make it with `ser-edge teach` (docs/teacher.md), or learn from the labels alone: --no-teacher"
+)
 # Least probability of a class before the temperature is applied: a logarithm of 0 is none.
 LEAST = 1e-6
 _DIGEST = re.compile(r"[0-9a-f]{64}")

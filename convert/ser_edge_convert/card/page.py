@@ -346,7 +346,8 @@ def _data(sources: Sources) -> list[str]:
 def _retraining(sources: Sources) -> list[str]:
     content = sources.content
     recipe = content["recipe"]
-    own = "docs/make_default_model.sh CORPORA" if content["file"] == "default.tflite" else (
+    shipped = content["file"] == f"{recipe}.tflite"
+    own = f"EMBEDDINGS=whisper.npz docs/make_model.sh {recipe} CORPORA" if shipped else (
         f"ser-edge train --recipe {recipe} --data manifest.csv --run runs/{recipe}\n"
         f"    ser-edge convert runs/{recipe} --out {content['file']}"
     )  # fmt: skip
