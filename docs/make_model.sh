@@ -32,6 +32,7 @@ if [ "${4:-}" = --score-test ]; then
 fi
 ser-edge convert "$run" --store "$work/features" --name "ser-edge $name" \
     --licence "research and non-commercial use only; see LICENSE.weights.txt beside the file" \
+    --repair --min-agreement 0.985 \
     --out "$work/$name.tflite"
 cp "$work/$name.tflite" "$model"
 [ "$name" != default ] || python docs/make_scores.py

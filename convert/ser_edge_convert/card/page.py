@@ -351,6 +351,7 @@ def _retraining(sources: Sources) -> list[str]:
         f"ser-edge train --recipe {recipe} --data manifest.csv --run runs/{recipe}\n"
         f"    ser-edge convert runs/{recipe} --out {content['file']}"
     )  # fmt: skip
+    mine = "mine.toml" if content["teacher"] is None else "mine.toml --no-teacher"
     return [
         "## How it was made, and how to make one for a product",
         "",
@@ -366,7 +367,7 @@ def _retraining(sources: Sources) -> list[str]:
         "",
         f"    ser-edge recipes {recipe} > mine.toml",
         "    ser-edge scan RECORDINGS --out manifest.csv",
-        "    ser-edge train --recipe mine.toml --data manifest.csv --run runs/mine --score-test",
+        f"    ser-edge train --recipe {mine} --data manifest.csv --run runs/mine --score-test",
         "    ser-edge convert runs/mine --licence \"...\" --out mine.tflite",
     ]  # fmt: skip
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_edge_convert.conversion import Conversion, Outcome
-from ser_edge_convert.errors import ConversionRefused
+from ser_edge_convert.conversion import Conversion, Outcome, report_path
+from ser_edge_convert.errors import ConversionRefused, RepairFailed
+from ser_edge_convert.variants import VARIANTS
 from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_runtime.model_file import read_model_file
 from ser_edge_train.run_directory import RunDirectory
@@ -46,6 +47,11 @@ def place(tmp_path_factory, world):
     return folder
 
 
+def write_agreement(path: Path, same: int) -> None:
+    """What a conversion says of 100 validation clips."""
+    report_path(path).write_text(json.dumps({"agreement": {"same": same, "clips": 100}}))
+
+
 @pytest.fixture(scope="module")
 def content(place, converted):
     """What the script collects, the conversions taken from the toys."""
@@ -60,6 +66,7 @@ def content(place, converted):
                 found.append(Outcome(variant, fault=fault))
                 continue
             path = toys.make_model(out_of(variant), run, variant)
+            write_agreement(path, 98)
             found.append(Outcome(variant, Conversion(path, path, {})))
         return found
 
@@ -112,6 +119,57 @@ def test_every_variant_is_made_once(content, converted):
     every = ("float32", "float16", "dynamic", "int8", "int8-io", "int16x8")
     assert converted == [("fold-1", every), ("fold-2", every)]
     assert content["audits"]
+
+
+@pytest.mark.parametrize(("same", "repaired"), [(98, False), (97, True)])
+def test_int8_that_changes_too_many_classes_is_repaired_once(
+    place, tmp_path, monkeypatch, same, repaired
+):
+    run = RunDirectory(place / "runs" / "fold-1")
+    asked = []
+
+    def convert_each(run, out_of, *, store, variants, manifest, **settings):
+        asked.append((variants, settings))
+        made = [toys.make_model(out_of(variant), run, variant) for variant in variants]
+        for path in made:
+            write_agreement(path, same)
+        return [
+            Outcome(variant, Conversion(path, path, {}))
+            for variant, path in zip(variants, made, strict=True)
+        ]
+
+    monkeypatch.setattr(make_audit, "convert_each", convert_each)
+    files, faults = make_audit.convert(run, tmp_path, place / "store", None)
+    assert not faults
+    assert ("int8-repaired" in files) == repaired
+    assert len(asked) == 1 + repaired
+    if repaired:
+        assert asked[1] == (["int8"], {"max_drop": 1.0, "min_agreement": 0.985, "repair": True})
+    assert make_audit.convert(run, tmp_path, place / "store", None) == (files, {})
+    assert len(asked) == 1 + repaired
+
+
+def test_int8_that_no_layers_repair_is_a_fault_that_is_kept(place, tmp_path, monkeypatch):
+    run = RunDirectory(place / "runs" / "fold-1")
+    asked = []
+
+    def convert_each(run, out_of, *, store, variants, manifest, **settings):
+        asked.append(variants)
+        if settings.get("repair"):
+            return [Outcome("int8", fault=RepairFailed(f"{run.path}: no choice"))]
+        made = [toys.make_model(out_of(variant), run, variant) for variant in variants]
+        write_agreement(out_of("int8"), 10)
+        return [
+            Outcome(variant, Conversion(path, path, {}))
+            for variant, path in zip(variants, made, strict=True)
+        ]
+
+    monkeypatch.setattr(make_audit, "convert_each", convert_each)
+    for _ in range(2):
+        files, faults = make_audit.convert(run, tmp_path, place / "store", None)
+        assert faults == {"int8-repaired": "RUN: no choice"}
+        assert set(files) == set(VARIANTS)
+    assert len(asked) == 2
 
 
 def test_the_audit_is_of_what_all_folds_have(content):
