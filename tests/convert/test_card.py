@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from ser_edge.commands.info import _product_use
+from ser_edge_convert.card import content as card_of
 from ser_edge_convert.card.content import card_content, curve, failures
 from ser_edge_convert.card.page import Sources, render
 from ser_edge_convert.card.picture import HEIGHT, WIDTH, coverage_svg
@@ -121,6 +122,18 @@ def test_the_recipes_scores_are_those_of_all_folds_together(place, content):
             assert row["sd"] == pytest.approx(np.std(uars, ddof=1))
     assert content["calibration"]["recipe"]["all"] == together["overall"]["ece"]
     assert content["calibration"]["shipped"]["all"] == apart[1]["overall"]["ece"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "noted"), [("default", True), ("cnn1d-quick", False), ("own", False)]
+)
+def test_a_note_that_a_recipe_got_later_is_said(recipe, noted):
+    found = card_of._teacher({"scores": "runs/a.csv", "weight": 0.6}, recipe)
+    assert found["scores"] == "a.csv"
+    assert ("note" in found) == noted
+    own = card_of._teacher({"scores": "a.csv", "note": "Its own."}, recipe)
+    assert own["note"] == "Its own."
+    assert card_of._teacher(None, recipe) is None
 
 
 def test_the_content_says_what_it_is_of(place, content):
@@ -285,6 +298,9 @@ def test_a_teacher_is_named_and_what_it_may_have_heard(sources):
     assert "the model that made the table `whisper-1.csv`" in nameless
     assert "whose speakers its head learnt from is not known" in nameless
     assert "second head" not in words + nameless
+    assert "test speakers. The encoder heard them." not in words
+    noted = text({**TEACHER, "note": "The encoder heard them."})
+    assert "been wholly unheard. The encoder heard them. " in noted + " "
     hinted = text({**TEACHER, "hint": {"components": 256, "weight": 3.0}})
     assert "a second head, not kept, learnt 256 values of its embedding with weight 3;" in hinted
 

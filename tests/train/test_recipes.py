@@ -358,6 +358,14 @@ def test_what_a_fold_builds_on_is_its_own(table, of_a_fold, others):
     assert table not in toy_recipe().common
 
 
+def test_a_note_is_words_alone():
+    plain = toy_recipe(teacher={"scores": "s.csv"})
+    noted = toy_recipe(teacher={"scores": "s.csv", "note": "It heard them."})
+    assert noted.digest == plain.digest
+    assert noted.common == plain.common
+    assert parse_recipe(noted.to_toml(), "again.toml").teacher.note == "It heard them."
+
+
 def test_folds_and_seeds_have_all_else_in_common():
     recipe = toy_recipe()
     common = recipe.with_changes(fold=2, seed=9).common

@@ -19,6 +19,7 @@ from ser_edge_train.evaluation import score, score_together
 from ser_edge_train.fairness import age_group_of, groups, read_ages, sex_of
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.predictions import Predictions
+from ser_edge_train.recipes import load_recipe, recipe_names
 from ser_edge_train.report.content import read_report
 from ser_edge_train.run_directory import RunDirectory, first_difference
 
@@ -81,7 +82,7 @@ def card_content(
         "sha256_of_network": network,
         "recipe": shipped.read_recipe().name,
         "part": part,
-        "teacher": _teacher(report.get("teacher")),
+        "teacher": _teacher(report.get("teacher"), shipped.read_recipe().name),
         "data": _data(shipped),
         "protocols": [_protocol(name, of) for name, of in pooled.items()],
         "groups": {
@@ -261,9 +262,16 @@ def _data(run: RunDirectory) -> list[dict[str, Any]]:
     ]
 
 
-def _teacher(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The teacher's table by its name, not by the place where it lay."""
-    return None if found is None else {**found, "scores": Path(found["scores"]).name}
+def _teacher(found: Mapping[str, Any] | None, recipe: str) -> dict[str, Any] | None:
+    """The teacher's table by its name, not by the place where it lay.
+
+    A note that the recipe got after it was trained holds for its model too.
+    """
+    if found is None:
+        return None
+    known = load_recipe(recipe).teacher if recipe in recipe_names() else None
+    note = {} if known is None or known.note is None else {"note": known.note}
+    return {**note, **found, "scores": Path(found["scores"]).name}
 
 
 def _sha256(path: Path) -> str:

@@ -338,7 +338,8 @@ def _data(sources: Sources) -> list[str]:
             f"**A teacher was used**: {name} (weight {teacher['weight']:g}; {learnt}{hinted}; "
             f"[teacher.md]({sources.docs}teacher.md)). What a public encoder was itself trained on "
             "is undisclosed and may hold these very clips, though without their emotions: so may "
-            "the test speakers' voices not have been wholly unheard.",
+            "the test speakers' voices not have been wholly unheard."
+            + (f" {teacher['note'].rstrip('.')}." if teacher.get("note") else ""),
         ]
     return lines
 

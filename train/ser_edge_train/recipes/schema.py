@@ -35,7 +35,7 @@ Label = Annotated[str, Field(min_length=1, max_length=64)]
 
 _OF_A_FOLD = {
     "protocol": {"fold", "seed"},
-    "teacher": {"scores", "scores_sha256"},
+    "teacher": {"scores", "scores_sha256", "note"},
     "fine_tuning": {"run", "network_sha256"},
     "speaker_embedding": {"run", "network_sha256"},
 }
@@ -209,6 +209,8 @@ class Recipe(Table):
         # Each network's and each protocol's name is its table's own default.
         said["network"]["name"] = self.network.name
         said["protocol"]["name"] = self.protocol.name
+        if self.teacher is not None:
+            said["teacher"].pop("note", None)
         if self.teacher is not None and self.teacher.scores_sha256 is not None:
             # Wherever the table lies, it is what it holds.
             del said["teacher"]["scores"]

@@ -50,6 +50,8 @@ class Teacher(Table):
         scores: A table of scores, see :mod:`ser_edge_train.teacher_scores`; from the current
             folder unless it is absolute.
         name: What the teacher is called and where it comes from, for the model's card.
+        note: What must be said with the model's figures, for its card: one sentence. Words
+            alone, so that a recipe with another note is the same recipe.
         weight: The teacher's share of the target, above 0, at most 1.
         temperature: Divides the teacher's log-probabilities; above 1 flattens them.
         scores_sha256: Of that table's bytes; the training fills it in, and a resumption
@@ -60,6 +62,7 @@ class Teacher(Table):
 
     scores: Annotated[str, Field(min_length=1, max_length=4096)]
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    note: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     weight: Annotated[float, Field(gt=0, le=1)] = 0.6
     temperature: Annotated[float, Field(ge=0.05, le=20)] = 1.0
     scores_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
