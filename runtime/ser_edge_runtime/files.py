@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
+
+LONGEST_KEPT = 230
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
@@ -20,7 +23,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         OSError: The folder is missing, not writable or full; ``path`` is untouched.
     """
     target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    encoded = os.fsencode(target.name)
+    # A name may have 255 bytes on most systems; what lies beside it must not need more.
+    hidden = target.name if len(encoded) <= LONGEST_KEPT else f"{zlib.crc32(encoded):08x}"
+    beside = target.with_name(f".{hidden}.{os.getpid()}.part")
     try:
         with beside.open("wb") as stream:
             stream.write(data)

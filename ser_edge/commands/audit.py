@@ -13,6 +13,7 @@ from ser_edge.options import Share, interpreter_option, processes_option, store_
 from ser_edge.output import Output, output_options
 
 HALF = 0.5
+REPORTS = (".html", ".json", ".md", ".xml")
 
 
 @click.command(
@@ -89,6 +90,8 @@ def command(
         raise click.UsageError(f"--confidence {confidence:g} is not from 0.5 to below 1")
     if out is not None and Path(out).is_file():
         raise click.UsageError(f"--out {out} is a file; name a folder")
+    if out is not None and Path(out).suffix in REPORTS and not Path(out).is_dir():
+        raise click.UsageError(f"--out {out} is the name of one report; name a folder for all")
     need("convert", "an audit", "pydantic", "tomli_w", "flatbuffers")
     if out is not None:
         need("convert", "the audit's page", "jinja2", "matplotlib")

@@ -99,6 +99,11 @@ def test_a_network_that_lost_nothing_is_0(ser_edge, place):
         (("float32.tflite", "--reference", "run", "--max-drop", "2"), 2, ("--max-drop", "share")),
         (("float32.tflite", "--reference", "run", "--confidence", "1"), 2, ("--confidence",)),
         (("float32.tflite", "--reference", "run", "--out", "int8.tflite"), 2, ("is a file",)),
+        (
+            ("float32.tflite", "--reference", "run", "--out", "audit.html"),
+            2,
+            ("audit.html is the name of one report; name a folder",),
+        ),
         (("float32.tflite", "--reference", "run", "--part", "train"), 2, ("--part",)),
     ],
 )  # fmt: skip

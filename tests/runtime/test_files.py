@@ -39,6 +39,20 @@ def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path, old,
     assert names(tmp_path) == ["report.json"]
 
 
+@pytest.mark.parametrize("name", ["n" * 255, "é" * 127, "n" * 231, "n" * 230])
+def test_a_name_may_be_as_long_as_the_system_lets_it(tmp_path, name):
+    write_atomically(tmp_path / name, b"1")
+    assert names(tmp_path) == [name]
+
+
+def test_long_names_that_begin_alike_do_not_meet(tmp_path, monkeypatch):
+    beside = []
+    monkeypatch.setattr(Path, "replace", lambda self, target: beside.append(self.name))
+    for end in "ab":
+        write_atomically(tmp_path / ("n" * 250 + end), b"")
+    assert len(set(beside)) == 2
+
+
 def test_a_path_may_be_text_and_relative(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_atomically("here.bin", b"1")
