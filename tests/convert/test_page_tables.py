@@ -185,20 +185,22 @@ def test_the_document_that_tells_most_is_of_the_test_part_then_of_most_runs_then
     assert of_networks([], "references", {"m"}) is None
 
 
-def test_a_variant_without_layers_in_floats_comes_first():
+def test_a_variant_is_the_one_with_layers_in_floats_or_the_one_without():
     plain = {"variant": "int8", "repaired": False, "files": [{"sha256": "a"}]}
     repaired = {"variant": "int8", "repaired": True, "files": [{"sha256": "b"}]}
     both = {"variant": "int8", "repaired": True, "files": [{"sha256": "a"}, {"sha256": "b"}]}
     found = document(variants=[repaired, plain, both])
-    assert of_variant(found, "int8") is plain
-    assert of_variant(found, "float16") is None
+    assert of_variant(found, "int8", repaired=False) is plain
+    assert of_variant(found, "int8", repaired=True) is repaired
+    assert of_variant(document(variants=[plain]), "int8", repaired=True) is plain
+    assert of_variant(found, "float16", repaired=False) is None
     assert of_file([document(), found], "b") == (found, repaired)
     assert of_file([found], "c") is None, "a file among several is no figure of its own"
 
 
 def test_what_a_variant_cost_in_a_sentence():
     variant = {
-        "variant": "int8", "passed": True, "agreement": {"share": 0.991},
+        "variant": "int8", "passed": True, "repaired": False, "agreement": {"share": 0.991},
         "drops": {"uar": {"value": -0.00002, "interval": [-0.00004, 0.004]}},
     }  # fmt: skip
     audit = {**document(runs=("a", "b"), clips=240), "speakers": 9}
@@ -212,6 +214,10 @@ def test_what_a_variant_cost_in_a_sentence():
     assert "network of 1 fold," in words
     assert "by 2.00 points (2.00 to 2.00)" in words
     assert "is NOT passed" in words
+    gained = {"uar": {"value": -0.0108, "interval": [-0.0219, 0.0048]}}
+    words = cost({**document(), "speakers": 2}, {**variant, "repaired": True, "drops": gained})
+    assert words.startswith("int8 with layers left in floats, against the float network of 1 fold")
+    assert "UAR rises by 1.08 points (-0.48 to 2.19), 99.1 %" in words
 
 
 # audits

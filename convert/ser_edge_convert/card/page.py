@@ -239,7 +239,8 @@ def _conversion(sources: Sources) -> list[str]:
     lines = ["## What conversion cost", ""]
     document = tables.of_networks(sources.audits, "references", sources.networks)
     variant = sources.metadata.variant
-    found = None if document is None else tables.of_variant(document, variant)
+    repaired = bool(sources.metadata.provenance.get("float_layers"))
+    found = document and tables.of_variant(document, variant, repaired=repaired)
     if document is None or found is None:
         return [*lines, "Not audited yet."]
     lines.append(

@@ -115,10 +115,16 @@ def of_networks(documents: Sequence[Row], runs: str, networks: set[str]) -> Row 
     )
 
 
-def of_variant(document: Row, variant: str) -> Row | None:
-    """An audit's figures of a variant; without layers left in floats, if there are both."""
+def of_variant(document: Row, variant: str, *, repaired: bool) -> Row | None:
+    """An audit's figures of a variant.
+
+    Args:
+        document: The audit.
+        variant: Its name.
+        repaired: Which one if there are two, with layers left in floats and without.
+    """
     found = [one for one in document["variants"] if one["variant"] == variant]
-    return min(found, key=lambda one: one["repaired"], default=None)
+    return min(found, key=lambda one: one["repaired"] != repaired, default=None)
 
 
 def of_file(documents: Sequence[Row], sha256: str) -> tuple[Row, Row] | None:
@@ -134,12 +140,17 @@ def cost(document: Row, variant: Row) -> str:
     """What a variant lost in an audit, in words, and whether it passed."""
     folds = len(document["references"])
     drop, agreement = variant["drops"]["uar"], variant["agreement"]
-    low, high = drop["interval"] or (drop["value"], drop["value"])
+    fall = drop["value"]
+    low, high = drop["interval"] or (fall, fall)
+    word = "falls"
+    if fall < -5e-5:  # what does not round to nothing
+        word, fall, low, high = "rises", -fall, -high, -low
+    form = variant["variant"] + (" with layers left in floats" if variant["repaired"] else "")
     gate = "passed" if variant["passed"] else "NOT passed"
     return (
-        f"{variant['variant']}, against the float network{'s' if folds > 1 else ''} of {folds} "
+        f"{form}, against the float network{'s' if folds > 1 else ''} of {folds} "
         f"fold{'s' if folds > 1 else ''}, {document['clips']} clips of {document['speakers']} "
-        f"{document['part']} speakers: UAR falls by {in_points(drop['value'])} points "
+        f"{document['part']} speakers: UAR {word} by {in_points(fall)} points "
         f"({in_points(low)} to {in_points(high)}), {percent(agreement['share'])} of the answers "
         f"are the same; the gate of `ser-edge audit` is {gate}."
     )
