@@ -178,15 +178,22 @@ def asked(recipe: Recipe) -> list[tuple[str, str]]:
 
 
 def command(recipe: Recipe, one: tuple[str, str]) -> str:
-    """The command of one fold."""
+    """The commands of one fold: of its teacher, if it has one, and its own."""
     protocol, sex = one
     options = "" if protocol == recipe.protocol.name else f" --protocol {protocol}"
     options += " --no-clean" if protocol in LEAKY else ""
     options += "" if sex == "mixed" else f" --sex {sex}"
     folder = f"runs/{recipe.name}/{protocol}/{sex}"
+    taught, teach = "", ""
+    if recipe.teacher is not None:
+        teach = (
+            f"ser-edge teach whisper.npz --recipe {recipe.name} --fold 1 --data manifest.csv "
+            "--out scores-1.csv\n"
+        )
+        taught = " --teacher scores-1.csv" + (" --hint whisper.npz" if recipe.hint else "")
     return (
-        f"ser-edge train --recipe {recipe.name}{options} --fold 1 --data manifest.csv "
-        f"--run {folder}/fold-1 --score-test --ledger docs/test-scorings.csv"
+        f"{teach}ser-edge train --recipe {recipe.name}{options} --fold 1 --data manifest.csv"
+        f"{taught} --run {folder}/fold-1 --score-test --ledger docs/test-scorings.csv"
     )
 
 

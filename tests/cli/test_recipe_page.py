@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ser_edge.commands.teach import command as teach_command
 from ser_edge.commands.train import command as train_command
 from ser_edge_train.recipes import load_recipe, recipe_names
 from ser_edge_train.report import ReportError
@@ -121,6 +122,13 @@ def test_a_run_takes_the_place_of_the_one_it_repeats():
     assert [(one["fold"], one["uar"]) for one in merged] == [(1, 0.9), (2, 0.2), (3, 0.3)]
 
 
+def test_runs_of_what_a_recipe_was_before_are_left_out():
+    now = load_recipe("rnn-cremad").seed
+    known = [run(seed=now + 1, uar=0.1), run(seed=now, uar=0.2), run(recipe="gone", seed=77)]
+    merged = make_recipes.merged(known, [run(seed=now + 1, fold=2)])
+    assert [(one["recipe"], one["uar"]) for one in merged] == [("gone", 0.25), ("rnn-cremad", 0.2)]
+
+
 @pytest.mark.parametrize("name", [n for n in recipe_names() if load_recipe(n).published])
 def test_a_published_recipe_is_asked_for_under_both_protocols(name):
     recipe = load_recipe(name)
@@ -137,6 +145,13 @@ def test_the_commands_take_options_that_train_has():
     commands = [line for line in text.splitlines() if line.startswith("ser-edge train")]
     assert len(commands) > len(recipe_names()) - 4
     for line in commands:
+        assert {word for word in line.split() if word.startswith("--")} <= known
+        taught = load_recipe(line.split()[3]).teacher is not None
+        assert ("--teacher scores-1.csv" in line) == taught
+    known = {option for parameter in teach_command.params for option in parameter.opts}
+    teach = [line for line in text.splitlines() if line.startswith("ser-edge teach")]
+    assert teach
+    for line in teach:
         assert {word for word in line.split() if word.startswith("--")} <= known
 
 
