@@ -38,6 +38,8 @@ manifest's root) or audio_sha256. The table names the partition that it was made
 @click.option("--out", type=OutFile(), required=True, metavar="FILE", help="Table to write, .csv.")
 @click.option("--protocol", type=click.Choice(PROTOCOLS), metavar="NAME", help="Protocol, instead "
               "of the recipe's.")  # fmt: skip
+@click.option("--test-corpus", "test_corpora", multiple=True, metavar="NAME", help="Corpus that "
+              "cross-corpus tests; may stand several times.")  # fmt: skip
 @click.option("--fold", type=click.IntRange(1), help="Fold of the protocol, instead of the "
               "recipe's.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed, instead of the recipe's.")
@@ -50,6 +52,7 @@ def command(
     data: tuple[str, ...],
     out: Path,
     protocol: str | None,
+    test_corpora: tuple[str, ...],
     fold: int | None,
     seed: int | None,
     by_speaker: bool,
@@ -66,7 +69,9 @@ def command(
     from ser_edge_train.teaching import teach
 
     known = Embeddings.read(embeddings)
-    chosen = load_recipe(recipe).with_changes(protocol=protocol, fold=fold, seed=seed)
+    chosen = load_recipe(recipe).with_changes(
+        protocol=protocol, test_corpora=list(test_corpora) or None, fold=fold, seed=seed
+    )
     with output.progress("teaching") as progress:
         manifest = open_manifest(data, progress, output)
         lesson = teach(

@@ -48,6 +48,8 @@ def lesson(ser_edge, tmp_path_factory):
         "alone": step(*hinted, "encoder.npz", "--run", "alone"),
         "untaught": step("train", "--recipe", "taught/recipe.toml", "--data", "manifest.csv",
                          "--run", "untaught", "--no-teacher", "--processes", "1"),
+        "across": step("teach", "encoder.npz", *asked, "--out", "none.csv",
+                       "--protocol", "cross-corpus", "--test-corpus", "elsewhere"),
         "both": step("train", *asked, "--run", "both", "--no-teacher", "--teacher", "scores.csv"),
     }  # fmt: skip
     return folder, done
@@ -63,6 +65,14 @@ def test_a_table_is_written_and_its_teacher_measured(lesson):
     record = json.loads(done["json"].stdout)
     assert record["clips"] == len((folder / "scores.csv").read_text().splitlines()) - 1
     assert record["partition"] == (folder / "scores.csv").read_text().splitlines()[1][65:129]
+
+
+def test_a_corpus_to_test_goes_to_the_protocol(lesson):
+    folder, done = lesson
+    (line,) = done["across"].stderr.splitlines()
+    assert done["across"].returncode in (1, 2)
+    assert "elsewhere" in line
+    assert not (folder / "none.csv").exists()
 
 
 def test_a_run_is_taught_and_its_report_says_so(lesson):
