@@ -113,6 +113,13 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs").rglob("*.json")), ids=lambda path: path.name
+)
+def test_figures_that_are_committed_name_no_place_of_a_machine(path):
+    assert not re.findall(r'"(?:/|[A-Z]:\\\\)[^"]*"', path.read_text("utf-8"))
+
+
 def test_the_readmes_scores_are_those_of_the_default_model():
     make_scores = load_script(ROOT / "docs" / "make_scores.py")
     scores = read_model_file(default_model_path()).metadata.scores

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from ser_edge.commands.info import _product_use
-from ser_edge_convert.card import content as card_of
 from ser_edge_convert.card.content import card_content, curve, failures
 from ser_edge_convert.card.page import Sources, render
 from ser_edge_convert.card.picture import HEIGHT, WIDTH, coverage_svg
@@ -122,18 +121,6 @@ def test_the_recipes_scores_are_those_of_all_folds_together(place, content):
             assert row["sd"] == pytest.approx(np.std(uars, ddof=1))
     assert content["calibration"]["recipe"]["all"] == together["overall"]["ece"]
     assert content["calibration"]["shipped"]["all"] == apart[1]["overall"]["ece"]
-
-
-@pytest.mark.parametrize(
-    ("recipe", "noted"), [("default", True), ("cnn1d-quick", False), ("own", False)]
-)
-def test_a_note_that_a_recipe_got_later_is_said(recipe, noted):
-    found = card_of._teacher({"scores": "runs/a.csv", "weight": 0.6}, recipe)
-    assert found["scores"] == "a.csv"
-    assert ("note" in found) == noted
-    own = card_of._teacher({"scores": "a.csv", "note": "Its own."}, recipe)
-    assert own["note"] == "Its own."
-    assert card_of._teacher(None, recipe) is None
 
 
 def test_the_content_says_what_it_is_of(place, content):

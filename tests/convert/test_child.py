@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -133,3 +134,11 @@ def test_the_child_sees_what_makes_bytes_repeat(desk, tmp_path):
 def test_a_job_survives_the_way_over_the_desk(desk):
     desk.write_job(job("float16"))
     assert desk.read_job() == job("float16")
+
+
+def test_the_parent_loads_no_tensorflow():
+    code = (
+        "import sys, ser_edge_convert.conversion\n"
+        "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0

@@ -263,7 +263,7 @@ def _data(run: RunDirectory) -> list[dict[str, Any]]:
 
 
 def _teacher(found: Mapping[str, Any] | None, recipe: str) -> dict[str, Any] | None:
-    """The teacher's table by its name, not by the place where it lay.
+    """The teacher's files by their names, not by the places where they lay.
 
     A note that the recipe got after it was trained holds for its model too.
     """
@@ -271,7 +271,11 @@ def _teacher(found: Mapping[str, Any] | None, recipe: str) -> dict[str, Any] | N
         return None
     known = load_recipe(recipe).teacher if recipe in recipe_names() else None
     note = {} if known is None or known.note is None else {"note": known.note}
-    return {**note, **found, "scores": Path(found["scores"]).name}
+    named = {**note, **found, "scores": Path(found["scores"]).name}
+    if found.get("hint") is not None:
+        embeddings = Path(found["hint"]["embeddings"]).name
+        named["hint"] = {**found["hint"], "embeddings": embeddings}
+    return named
 
 
 def _sha256(path: Path) -> str:
