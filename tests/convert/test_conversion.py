@@ -114,6 +114,14 @@ def test_int8_has_one_fused_operator_a_layer(made):
     assert made[2].report["graph"]["operators"] == graph.counts
 
 
+def test_its_tensors_have_the_short_names(made):
+    folder, _, result = made
+    given = read_graph((folder / "export" / "network.tflite").read_bytes())
+    kept = read_graph(read_model_file(result.path).flatbuffer)
+    assert any(";" in tensor.name for tensor in given.tensors)
+    assert not any(";" in tensor.name for tensor in kept.tensors)
+
+
 def test_the_file_classifies_recordings_as_the_report_says(made):
     folder, run, result = made
     manifest, partition = Manifest.read(run.manifest), Partition.read(run.partition)
