@@ -9,7 +9,8 @@ converted from among them; all must have been scored on the part: nothing is sco
 are CREMA-D's, by default of the table in the folder of recordings of MANIFEST. What the card
 needs of the runs is kept in docs/cards.json, which is committed; conversion and robustness come
 out of docs/audits.json and docs/robustness.json. Without RUNS the card is written from those.
-Tests hold that the default model's card is what this script writes.
+The files beside FILE are its family, of
+which every card has a table. Tests hold that each shipped model's card is what this script writes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if str(DOCS) not in sys.path:
     sys.path.insert(0, str(DOCS))
 
 import make_scores
+from model_family import family_table
 
 from ser_edge.describe import describe_front_end
 from ser_edge_convert.card.content import card_content
@@ -61,6 +63,7 @@ def pages(model: Path, card: Path, content: Mapping[str, Any]) -> dict[Path, str
         metadata=metadata,
         front_end=describe_front_end(metadata.front_end),
         shipped=make_scores.table(metadata.scores),
+        family=family_table(model.parent.glob("*.tflite")),
         robustness=_json(DOCS / "robustness.json", []),
         audits=_json(DOCS / "audits.json", {"audits": []})["audits"],
         docs=Path(os.path.relpath(DOCS, card.parent)).as_posix() + "/",

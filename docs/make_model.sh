@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a model that ships, its scores and the pages that show them:
 #   EMBEDDINGS=whisper.npz docs/make_model.sh NAME CORPORA [WORK] [--score-test]
-# NAME is a model's and its recipe's: default, say. CORPORA holds ravdess, crema-d, tess and savee;
+# NAME is a model's and its recipe's: small, default, accurate or open. CORPORA holds ravdess, crema-d, tess and savee;
 # EMBEDDINGS are those of the large encoder that teaches it (docs/teacher.md); WORK, by default runs/,
 # takes the manifest, the run and the features (6 GB while it trains). A run that was stopped is gone
 # on with. With --score-test the test speakers are scored, once: docs/test-scorings.csv refuses a
@@ -30,9 +30,14 @@ if [ "${4:-}" = --score-test ]; then
     part=test
     ser-edge evaluate "$run" --part test --ledger docs/test-scorings.csv
 fi
-ser-edge convert "$run" --store "$work/features" --name "ser-edge $name" \
-    --licence "research and non-commercial use only; see LICENSE.weights.txt beside the file" \
-    --repair --min-agreement 0.985 \
+target=cpu
+[ "$name" != small ] || target=micro
+licence="research and non-commercial use only; see LICENSE.weights.txt beside the file"
+if [ "$name" = open ]; then
+    licence="MIT; made from the CREMA-D database (Cao et al., 2014; Open Database License 1.0), which is to be named"
+fi
+ser-edge convert "$run" --store "$work/features" --name "ser-edge $name" --licence "$licence" \
+    --target "$target" --repair --min-agreement 0.985 \
     --out "$work/$name.tflite"
 cp "$work/$name.tflite" "$model"
 [ "$name" != default ] || python docs/make_scores.py

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -23,7 +22,7 @@ from ser_edge_convert.packaging import package
 from ser_edge_convert.prose import wrapped
 from ser_edge_runtime.front_end import Normaliser
 from ser_edge_runtime.licences import product_answer
-from ser_edge_runtime.model_file import default_model_path, read_model_file
+from ser_edge_runtime.model_file import read_model_file
 from ser_edge_train.evaluation import score, score_together
 from ser_edge_train.predictions import ClipRow, Predictions
 from tests.convert.audit import toys
@@ -85,6 +84,7 @@ def sources(place, content):
         metadata=read_model_file(place[0] / "small.tflite").metadata,
         front_end=["8000 Hz", "four bands"],
         shipped="| corpus |\n|---|\n| ravdess |\n",
+        family=["| `--model` |", "|---|", "| `small` |"],
         robustness=(),
         audits=(),
         docs="../docs/",
@@ -373,17 +373,3 @@ def test_the_script_says_what_it_lacks(place, monkeypatch, tmp_path):
     with pytest.raises(SystemExit, match="made from none of the runs"):
         run_script(monkeypatch, runs[0].path, "--model", folder / "small.tflite",
                    "--cards", tmp_path / "none")  # fmt: skip
-
-
-def test_the_default_models_card_is_what_the_script_writes():
-    model = default_model_path()
-    content = json.loads((DOCS / "cards.json").read_text("utf-8"))[model.name]
-    assert content["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest(), (
-        "another default model: run python docs/make_card.py RUNS"
-    )
-    written = make_card.pages(model, make_card.card_path(model), content)
-    assert [path.name for path in written] == ["README.md", "default-coverage.svg"]
-    for path, text in written.items():
-        assert path.read_text("utf-8") == text, "run: python docs/make_card.py"
-        for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-            assert (path.parent / link).exists(), link

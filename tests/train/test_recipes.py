@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ser_edge_runtime.front_end import FrontEndSpec, LogMel, Mfcc
+from ser_edge_runtime.licences import LICENCES
 from ser_edge_train import recipes
 from ser_edge_train.manifest import CANONICAL_LABELS, CORPUS_LABELS
 from ser_edge_train.partitions import PROTOCOLS
@@ -28,6 +29,7 @@ from ser_edge_train.recipes import (
 from .toys import toy_recipe, toy_values
 
 NAMES = (
+    "accurate",
     "cnn-lstm-4corpora",
     "cnn-lstm-ravdess",
     "cnn-lstm-ravdess-quick",
@@ -37,7 +39,9 @@ NAMES = (
     "default",
     "lstm-4corpora",
     "lstm-cnn-cremad",
+    "open",
     "rnn-cremad",
+    "small",
     "speaker-cremad",
 )
 # As published: some emotions are left out.
@@ -118,6 +122,26 @@ def test_the_default_models_recipe_is_what_its_card_says():
     assert recipe.teacher is not None
     assert recipe.teacher.hint is not None
     assert (recipe.protocol.name, recipe.protocol.fold) == ("speaker-folds", 1)
+
+
+@pytest.mark.parametrize("name", ["small", "accurate"])
+def test_the_familys_recipes_differ_from_the_default_in_the_network_alone(name):
+    default, recipe = load_recipe("default"), load_recipe(name)
+    differing = {"name", "summary", "network"}
+    assert recipe.network != default.network
+    assert recipe.model_dump(exclude=differing) == default.model_dump(exclude=differing)
+
+
+def test_the_recipe_for_products_learns_from_the_one_corpus_that_permits_it():
+    default, recipe = load_recipe("default"), load_recipe("open")
+    assert [name for name, licence in LICENCES.items() if licence.commercial] == ["crema-d"]
+    assert recipe.corpora == ("crema-d",)
+    # Without corpora to weigh against each other it repeats none.
+    assert recipe.fit == default.fit.model_copy(
+        update={"corpus_repeats": recipe.fit.corpus_repeats}
+    )
+    differing = {"name", "summary", "corpora", "labels", "fit"}
+    assert recipe.model_dump(exclude=differing) == default.model_dump(exclude=differing)
 
 
 def test_reading_recipes_imports_no_keras():

@@ -30,6 +30,7 @@ class Sources:
         metadata: The model file's.
         front_end: The front end in words, a line a part.
         shipped: The table of the shipped partition's scores.
+        family: The table of the models that lie beside this one, itself among them.
         robustness: The measured documents of ``docs/robustness.json``.
         audits: Those of ``docs/audits.json``.
         docs: The folder ``docs`` as seen from the card, with a slash at its end.
@@ -41,6 +42,7 @@ class Sources:
     metadata: Metadata
     front_end: Sequence[str]
     shipped: str
+    family: Sequence[str]
     robustness: Sequence[Content]
     audits: Sequence[Content]
     docs: str
@@ -64,6 +66,7 @@ def render(sources: Sources) -> str:
         _conversion(sources),
         _robustness(sources),
         _failures(sources.content),
+        _family(sources),
         _data(sources),
         _retraining(sources),
     ]
@@ -298,6 +301,17 @@ def _failures(content: Content) -> list[str]:
             "familiar words."
         )
     return lines
+
+
+def _family(sources: Sources) -> list[str]:
+    return [
+        "## The models beside it",
+        "",
+        *sources.family,
+        "",
+        "`ser-edge classify --model NAME` takes any of them. UAR is that of the shipped weights on "
+        "the test speakers of their own partition, whom none of them has heard.",
+    ]
 
 
 def _data(sources: Sources) -> list[str]:
