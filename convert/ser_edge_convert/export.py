@@ -15,10 +15,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from ser_edge_convert.cell_clip import NO_CLIP, WIDEST_INT8, cell_clips, set_cell_clip
 from ser_edge_convert.child import FAILED, Desk, Job
@@ -30,6 +28,7 @@ from ser_edge_convert.quantisation import convert_calibrated
 from ser_edge_convert.saved_model import SavedNetwork
 from ser_edge_convert.variants import VARIANTS
 from ser_edge_runtime.files import write_atomically, write_text_atomically
+from ser_edge_train.frameworks import keras, tf
 
 PREDICT_BATCH = 64
 

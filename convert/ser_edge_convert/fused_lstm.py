@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
-import tensorflow as tf
-
 from ser_edge_convert.layers import traced_name
+from ser_edge_train.frameworks import keras, tf
 
 UNROLLABLE = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from ser_edge_convert.network_file import foreign_classes, is_saved_model
 from ser_edge_convert.saved_model import SavedNetwork
+from ser_edge_train.frameworks import keras
 
 
 class Unfit(Exception):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from ser_edge_train.frameworks import tf
 
 LOOPS = frozenset({"While", "StatelessWhile"})
 PASSING_ON = frozenset({"Identity", "NoOp"})
@@ -55,10 +55,15 @@ class SavedNetwork:
         def serve(features: Any) -> Any:
             return served(**{name: features})[given]
 
+        # Behind `frameworks`, which decides what is loaded with TensorFlow.
+        from tensorflow.python.framework import convert_to_constants
+
         one = tf.TensorSpec((1, *spec.shape[1:]), tf.float32, name="features")
         whole = tf.function(serve).get_concrete_function(one)
         # Lowered, a loop would be a dozen operations that nothing recognises as one.
-        frozen = convert_variables_to_constants_v2(whole, lower_control_flow=False)
+        frozen = convert_to_constants.convert_variables_to_constants_v2(
+            whole, lower_control_flow=False
+        )
         end, softmax = _before_softmax(frozen.outputs[0])
         function = frozen.prune(frozen.inputs[0], end)
         return cls(function, softmax, not LOOPS.isdisjoint(_kinds(frozen.graph.as_graph_def())))

@@ -6,12 +6,12 @@ import math
 import time
 from typing import Any
 
-import keras
 import numpy as np
 
 from ser_edge_runtime.errors import SerEdgeError
 from ser_edge_runtime.files import write_text_atomically
 from ser_edge_train.checkpoint import Checkpoint, CheckpointError, assign, values_of
+from ser_edge_train.frameworks import keras
 from ser_edge_train.progress import EpochReport, Progress
 from ser_edge_train.recipes.schema import Recipe
 from ser_edge_train.rows import format_rows

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +20,7 @@ from ser_edge_train.dataset import (
     utterance_weights,
 )
 from ser_edge_train.fit_state import Epochs, FitError, FitState, write_history
+from ser_edge_train.frameworks import keras
 from ser_edge_train.networks import build
 from ser_edge_train.networks.files import load_network, save_network
 from ser_edge_train.networks.hint import with_hint
@@ -236,7 +236,7 @@ def _scope(replicas: Replicas | None) -> AbstractContextManager[Any]:
 
 
 def _make_deterministic() -> None:
-    import tensorflow as tf
+    from ser_edge_train.frameworks import tf
 
     # On a GPU some gradients (depthwise convolutions') have no deterministic kernel and would fail.
     if not tf.config.list_physical_devices("GPU"):
@@ -307,7 +307,7 @@ def _loss(recipe: Recipe, components: int) -> Any:
 
 def _series(length: int, get: Callable[[int], Any], shapes: Any) -> Any:
     """Batches as Keras asks for them: anew in each epoch, in order, one ahead of the fit."""
-    import tensorflow as tf
+    from ser_edge_train.frameworks import tf
 
     # Not a keras.utils.PyDataset: it ends in Dataset.from_generator, whose operator (TensorFlow
     # 2.21) makes malloc return memory at once for the whole process. The page faults then took

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import ops
-
+from ser_edge_train.frameworks import keras, ops
 from ser_edge_train.recipes.fit import Fit
 
 # Finite, so that 0 * log p of a forbidden class is 0 and not NaN; far below any logit, so that

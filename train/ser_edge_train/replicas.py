@@ -60,7 +60,7 @@ class Replicas:
 
     def number(self) -> int:
         """Within a replica's function: its number among all, from 0."""
-        import tensorflow as tf
+        from ser_edge_train.frameworks import tf
 
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
         return int(tf.get_static_value(tf.convert_to_tensor(number)))
@@ -151,7 +151,7 @@ class Replicas:
         Raises:
             WorkerLost: A worker is gone.
         """
-        import tensorflow as tf
+        from ser_edge_train.frameworks import tf
 
         try:
             yield
@@ -187,7 +187,7 @@ class Replicas:
         return f"worker {place} ({self.distribution.workers[place]})"
 
     def _make_total(self) -> Callable[[Any], Any]:
-        import tensorflow as tf
+        from ser_edge_train.frameworks import tf
 
         strategy = self.strategy
 
@@ -224,7 +224,7 @@ def open_replicas(distribution: Distribution, seconds: float = MEETING_SECONDS) 
     """
     if distribution.strategy == "none":
         return None
-    import tensorflow as tf
+    from ser_edge_train.frameworks import tf
 
     if distribution.strategy == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -250,7 +250,7 @@ def open_replicas(distribution: Distribution, seconds: float = MEETING_SECONDS) 
 
 
 def _options(seconds: float | None) -> Any:
-    import tensorflow as tf
+    from ser_edge_train.frameworks import tf
 
     # NCCL where there are GPUs; the ring of TensorFlow's own servers otherwise.
     return tf.distribute.experimental.CommunicationOptions(timeout_seconds=seconds)

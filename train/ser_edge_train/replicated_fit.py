@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_train.dataset import Part
+from ser_edge_train.frameworks import keras
 from ser_edge_train.recipes.schema import Recipe
 from ser_edge_train.replicas import Replicas
 from ser_edge_train.run_directory import RunDirectory
@@ -179,7 +179,7 @@ class ReplicatedFit:
         numbered as they are traced, and workers that traced unequally often would wait
         for each other for ever.
         """
-        import tensorflow as tf
+        from ser_edge_train.frameworks import tf
 
         model, replicas, strategy = self._model, self._replicas, self._replicas.strategy
         weights = model.trainable_variables

@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import keras
-
+from ser_edge_train.frameworks import keras
 from ser_edge_train.networks.parameters import Parameters
 
 if TYPE_CHECKING:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import layers, ops
-
+from ser_edge_train.frameworks import layers, ops
 from ser_edge_train.networks.blocks import check_sequence, classify, named, normalise, pool_time
 from ser_edge_train.networks.parameters import Cnn2d
 from ser_edge_train.networks.residual import convolve, residual_stage

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import layers
-
+from ser_edge_train.frameworks import layers
 from ser_edge_train.networks.blocks import check_sequence, classify, convolve_and_pool, recur
 from ser_edge_train.networks.parameters import CnnLstm
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import layers, ops
+from ser_edge_train.frameworks import keras, layers, ops
 
 _STEPS = 127
 _MOMENTUM = 0.9

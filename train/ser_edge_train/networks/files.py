@@ -11,10 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from ser_edge_runtime.errors import FileError
 from ser_edge_runtime.files import write_atomically
+from ser_edge_train.frameworks import keras
 
 
 class NetworkFileError(FileError):

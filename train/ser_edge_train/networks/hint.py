@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import layers
+from ser_edge_train.frameworks import keras, layers
 
 
 def with_hint(network: Any, components: int) -> Any:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import layers
-
+from ser_edge_train.frameworks import keras, layers
 from ser_edge_train.networks.blocks import check_sequence, join, pool_time
 from ser_edge_train.networks.parameters import ResCnn1d
 from ser_edge_train.networks.residual import residual_stage

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import layers
 
 from ser_edge_runtime.front_end.normaliser import Normaliser
+from ser_edge_train.frameworks import keras, layers
 from ser_edge_train.networks import tdnn
 from ser_edge_train.networks.blocks import normalise
 from ser_edge_train.networks.files import NetworkFileError, load_network

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import layers, ops
-
+from ser_edge_train.frameworks import layers, ops
 from ser_edge_train.networks import NetworkError
 from ser_edge_train.networks.blocks import check_sequence, join, named, normalise
 from ser_edge_train.networks.parameters import Tdnn
