@@ -202,12 +202,11 @@ def front_ends(manifest: Manifest, count: int, log: Log) -> None:
         f"features of the recipes' front ends on {count} clips, largest difference in shares of"
     )
     log.say("a feature's range:")
-    seen: set[str] = set()
+    recipes: dict[str, list[str]] = {}
     for name in recipe_names():
-        spec = load_recipe(name).spec
-        if spec.digest in seen:
-            continue
-        seen.add(spec.digest)
+        recipes.setdefault(load_recipe(name).spec.digest, []).append(name)
+    for names in recipes.values():
+        spec = load_recipe(names[0]).spec
         length = round((2 * (spec.clip_seconds or 3.0) + spec.offset_seconds) * spec.sample_rate)
         builder = GraphBuilder()
         fed = builder.input("samples", (1, length))
@@ -216,7 +215,7 @@ def front_ends(manifest: Manifest, count: int, log: Log) -> None:
         interpreter, front_end = Interpreter(with_metadata(model, b"none")), FrontEnd(spec)
         clips = recordings(manifest, spec.sample_rate, length, count)
         kinds = ", ".join(dict.fromkeys(feature.kind for feature in spec.features))
-        log.say(f"  {name} ({kinds}; {spec.layout})")
+        log.say(f"  {', '.join(names)} ({kinds}; {spec.layout})")
         wanted = [front_end(clip).reshape(-1, spec.feature_count) for clip in clips]
         spread = np.ptp(np.concatenate(wanted), axis=0)
         for silent_end, which in ((False, "end in a sample"), (True, "end in zeros of their own")):
