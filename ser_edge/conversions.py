@@ -15,11 +15,15 @@ def loss_lines(report: Mapping[str, Any]) -> list[str]:
     """What was lost on the validation clips, and whether that is allowed."""
     before, after = report["validation"]["before"], report["validation"]["after"]
     gate = report["gate"]
+    accuracy, uar = (
+        f"{100 * before[name]:.2f} % before, {100 * after[name]:.2f} % after"
+        for name in ("accuracy", "uar")
+    )
     return [
         f"validation: {counted(before['clips'], 'clip')} of "
         f"{counted(report['validation']['speakers'], 'speaker')}",
-        f"accuracy:   {before['accuracy']:.4f} before, {after['accuracy']:.4f} after",
-        f"UAR:        {before['uar']:.4f} before, {after['uar']:.4f} after",
+        f"accuracy:   {accuracy}",
+        f"UAR:        {uar}",
         f"loss:       {in_points(gate['drop'])} points, {100 * gate['max_drop']:g} allowed",
     ]
 

@@ -240,8 +240,8 @@ class Listener:
         values = report.metrics
         line = f"epoch {report.epoch}/{report.epochs}  loss {values['loss']:.4f}"
         if "val_uar" in values:
-            line += f"  validation loss {values['val_loss']:.4f}, UAR {values['val_uar']:.4f}"
-            line += f" (best: epoch {report.best_epoch})"
+            line += f"  validation loss {values['val_loss']:.4f}"
+            line += f", UAR {100 * values['val_uar']:.2f} % (best: epoch {report.best_epoch})"
         line += f"  {report.seconds:.1f} s"
         if report.epoch < report.epochs:
             line += f", {clock_time(report.remaining_seconds)} left"

@@ -254,7 +254,7 @@ def test_above_the_gate_nothing_is_kept_but_the_report(line, toy, one_line):
         [sys.executable, "-c", code], cwd=toy, capture_output=True, text=True, check=False
     )
     one_line(done, 1, "strict.tflite: not kept", "strict.tflite.report.json")
-    assert "accuracy:   1.0000 before" in done.stdout
+    assert "accuracy:   100.00 % before" in done.stdout
     assert [path.name for path in toy.glob("strict*")] == ["strict.tflite.report.json"]
     assert json.loads((toy / "strict.tflite.report.json").read_text())["kept"] is False
 

@@ -54,8 +54,8 @@ def report(drop=0.0123, *, kept=True, repair=None):
 def test_what_a_conversion_lost():
     assert loss_lines(report()) == [
         "validation: 1 clip of 2 speakers",
-        "accuracy:   0.7000 before, 0.6877 after",
-        "UAR:        0.6000 before, 0.5877 after",
+        "accuracy:   70.00 % before, 68.77 % after",
+        "UAR:        60.00 % before, 58.77 % after",
         "loss:       1.23 points, 2 allowed",
     ]
 
