@@ -277,8 +277,9 @@ def collect(given: argparse.Namespace) -> dict[str, Any]:
     """Converts and audits all runs; returns what docs/audits.json holds."""
     data = None if given.data is None else Manifest.read(given.data)
     audits: list[dict[str, Any]] = []
+    family: dict[str, dict[str, Any]] = {}
     files: dict[RunDirectory, list[Path]] = {}
-    shipped = read_model_file(default_model_path()).metadata
+    shipped = shipped_models()
     for name, runs in grouped(find_runs(given.runs)).items():
         made, faults = {}, {}
         for run in runs:
@@ -290,15 +291,18 @@ def collect(given: argparse.Namespace) -> dict[str, Any]:
             made[run], found = convert(run, folder, given.store, data)
             faults |= found
             files[run] = list(made[run].values())
-            if shipped.provenance.get("network") == sha256(run.model):
+            path = shipped.get(sha256(run.model))
+            if path is not None:
                 # In the place of its own form: the file that people get.
-                form = REPAIRED if shipped.provenance.get("float_layers") else shipped.variant
-                models = {**made[run], form: default_model_path()}
+                metadata = read_model_file(path).metadata
+                whole = not metadata.provenance.get("float_layers") or metadata.variant != "int8"
+                models = {**made[run], metadata.variant if whole else REPAIRED: path}
+                words = SHIPPED if path == default_model_path() else f"{SHIPPED} as {path.stem}"
                 document = audited(
-                    SHIPPED, [run], list(models.values()), given.work, given.store, data
+                    words, [run], list(models.values()), given.work, given.store, data
                 )
-                audits.insert(0, brief(SHIPPED, document, found))
-                files[run].append(default_model_path())
+                family[words] = brief(words, document, found)
+                files[run].append(path)
         common = [v for v in FORMS if all(v in of_run for of_run in made.values())]
         models = [of_run[variant] for variant in common for of_run in made.values()]
         for words, corpora in parts_of(name, runs):
@@ -307,7 +311,13 @@ def collect(given: argparse.Namespace) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     if given.tflite_runtime_python:
         rows = interpreters(files, given.tflite_runtime_python, given.work, given.store, data)
-    return {"audits": audits, "interpreters": rows}
+    return {"audits": [*(family[words] for words in sorted(family)), *audits], "interpreters": rows}
+
+
+def shipped_models() -> dict[str, Path]:
+    """The models that ship, each by the digest of the network that it was made from."""
+    models = sorted(default_model_path().parent.glob("*.tflite"))
+    return {str(read_model_file(one).metadata.provenance.get("network")): one for one in models}
 
 
 def parts_of(name: str, runs: Sequence[RunDirectory]) -> list[tuple[str, tuple[str, ...]]]:

@@ -224,6 +224,25 @@ def test_the_shipped_model_takes_the_place_of_its_own_variant(
     assert digest not in {v["files"][0]["sha256"] for v in found["audits"][1]["variants"]}
 
 
+def test_every_model_that_ships_is_audited_under_its_name(place, tmp_path, monkeypatch, content):
+    assert content["audits"]
+    runs = [RunDirectory(place / "runs" / f"fold-{fold}") for fold in (1, 2)]
+    default = toys.make_model(tmp_path / "default.tflite", runs[1], name="default")
+    small = toys.make_model(tmp_path / "small.tflite", runs[0], "int8-io", name="small")
+    monkeypatch.setattr(make_audit, "default_model_path", lambda: default)
+    given = argparse.Namespace(
+        runs=[run.path for run in runs], work=place / "work", store=place / "store", data=None,
+        tflite_runtime_python=None,
+    )  # fmt: skip
+    found = make_audit.collect(given)["audits"]
+    names = [make_audit.SHIPPED, f"{make_audit.SHIPPED} as small", POOLED]
+    assert [one["group"] for one in found] == names
+    for document, model in zip(found, (default, small), strict=False):
+        digests = [file["sha256"] for of in document["variants"] for file in of["files"]]
+        assert digests.count(hashlib.sha256(model.read_bytes()).hexdigest()) == 1
+        assert len(document["references"]) == 1
+
+
 def test_interpreters_are_compared_on_all_test_clips(content):
     rows = content["interpreters"]
     assert len(rows) == 10
