@@ -264,6 +264,7 @@ class Bench:
                 export.logits,
                 classes=set(calibration.classes),
                 labels=inputs.labels,
+                whole=calibration.whole,
             )
         backend = interpreter.backend
         return Attempt(

@@ -30,11 +30,13 @@ class Calibration:
         clips: In the order in which the converter sees them.
         classes: Each clip's class, after a recipe's merges.
         seed: The seed they were chosen with.
+        whole: Whether they are all the training clips there are.
     """
 
     clips: tuple[Clip, ...]
     classes: tuple[str, ...]
     seed: int
+    whole: bool = False
 
     @property
     def digest(self) -> str:
@@ -116,7 +118,8 @@ def choose(
     turns = _take_turns([_clips_of_class(groups[name], seed, name) for name in sorted(groups)])
     chosen = [clip for clip, _ in zip(turns, range(size), strict=False)]
     classes = tuple(class_of(clip) for clip in chosen)
-    return Calibration(tuple(chosen), classes, seed)
+    whole = len(chosen) == sum(map(len, groups.values()))
+    return Calibration(tuple(chosen), classes, seed, whole)
 
 
 def _clips_of_class(clips: Sequence[Clip], seed: int, label: str) -> Iterator[Clip]:

@@ -50,24 +50,28 @@ class Coverage:
         outside: Share of the values of the validation clips that lie more than half a step
             beyond the range, at "input" (the features) and at "output" (the network's own
             logits); an end that is not quantised is left out.
+        whole: Whether all training clips were calibration clips.
     """
 
     ranges: tuple[Range, ...]
     absent: tuple[str, ...]
     outside: dict[str, float]
+    whole: bool = False
 
     @property
     def warnings(self) -> list[str]:
         """A line for each thing that is amiss, with the next step."""
         lines = []
         if self.absent:
+            more = "" if self.whole else ", or raise --calibration-size"
             lines.append(
                 f"calibration: no clip of the class {', '.join(self.absent)}; "
-                "add training clips of it, or raise --calibration-size"
+                f"add training clips of it{more}"
             )
+        step = "train on more clips, these are all" if self.whole else "raise --calibration-size"
         lines.extend(
             f"calibration saturates: {100 * share:.1f} % of the {end} values of validation "
-            "clips lie beyond the range of the calibration clips; raise --calibration-size"
+            f"clips lie beyond the range of the calibration clips; {step}"
             for end, share in self.outside.items()
             if share > MOST_OUTSIDE
         )
@@ -98,6 +102,7 @@ def measure(
     *,
     classes: Collection[str],
     labels: Collection[str],
+    whole: bool = False,
 ) -> Coverage:
     """Measures what a calibration covered.
 
@@ -107,6 +112,7 @@ def measure(
         logits: What the network, in floats, says of them.
         classes: Classes of the calibration clips.
         labels: Classes of the network.
+        whole: Whether the calibration clips are all training clips.
     """
     ranges = {found.position: found for found in _ranges(graph)}
     ends = {
@@ -121,6 +127,7 @@ def measure(
             for end, (found, values) in ends.items()
             if found is not None
         },
+        whole,
     )
 
 

@@ -59,6 +59,7 @@ def test_only_training_clips_and_none_twice(size, seed):
     keys = [clip.key for clip in chosen.clips]
     assert len(set(keys)) == len(keys) == min(size, len(PARTS.part("train")))
     assert set(keys) <= PARTS.part("train")
+    assert chosen.whole == (set(keys) == PARTS.part("train"))
 
 
 @given(size=st.integers(1, 250), seed=st.integers(0, 1000))

@@ -44,10 +44,10 @@ def inner():
     return Graph(tensors, operators, (0,), (5,), 1)
 
 
-def measured(graph, features=None, logits=None, classes=LABELS):
+def measured(graph, features=None, logits=None, classes=LABELS, **settings):
     features = np.zeros((2, 5, 4), np.float32) if features is None else features
     logits = np.zeros((2, 3), np.float32) if logits is None else logits
-    return coverage.measure(graph, features, logits, classes=classes, labels=LABELS)
+    return coverage.measure(graph, features, logits, classes=classes, labels=LABELS, **settings)
 
 
 def test_every_activation_has_its_range_and_no_weight_has(inner):
@@ -125,7 +125,16 @@ def test_saturation_is_said_with_its_share_and_end(inner):
     features[:2] = 9
     (line,) = measured(inner, features).warnings
     assert "saturates: 2.0 % of the input values" in line
+    assert line.endswith("; raise --calibration-size")
     assert "\n" not in line
+
+
+def test_whoever_calibrates_on_all_clips_is_not_told_to_take_more(inner):
+    features = np.zeros((100, 5, 4), np.float32)
+    features[:2] = 9
+    absent, saturates = measured(inner, features, classes={"sad"}, whole=True).warnings
+    assert absent.endswith("; add training clips of it")
+    assert saturates.endswith("; train on more clips, these are all")
 
 
 def test_a_share_at_the_bound_is_no_warning(inner):
