@@ -256,6 +256,9 @@ class Bench:
         graph = read_graph(export.flatbuffer)
         found = comparison.agreement(export.logits, after, graph.output_quantum)
         comparison.check_same_function(str(inputs.model), variant, found)
+        comparison.check_plain_kernels(
+            str(inputs.model), variant, export.flatbuffer, probe, after, graph.output_quantum
+        )
         covered = None
         if calibration is not None:
             covered = coverage.measure(

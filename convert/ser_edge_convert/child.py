@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge_convert.errors import BadNetwork, ConversionCrashed, ConversionFailed
+from ser_edge_convert.operator_order import with_safe_order
 from ser_edge_runtime.errors import MissingExtra, SerEdgeError
 from ser_edge_runtime.files import write_atomically, write_text_atomically
 
@@ -149,7 +150,7 @@ def run_child(desk: Desk, job: Job, keep_log: Path, *, command: Sequence[str] = 
         ).returncode
     if code == 0 and desk.facts.exists():
         return Export(
-            desk.flatbuffer.read_bytes(),
+            with_safe_order(desk.flatbuffer.read_bytes()),
             np.load(desk.logits),
             json.loads(desk.facts.read_text(encoding="utf-8")),
         )

@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from ser_edge_convert.errors import ConversionMismatch
 from ser_edge_convert.variants import Variant
+from ser_edge_runtime.delegates import NONE
 from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_train import metrics
 
 Logits = npt.NDArray[np.float32]
 
 DIGITS = 6
+PLAIN_CLIPS = 32
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,35 @@ def check_same_function(path: str, variant: Variant, found: Agreement) -> None:
             f"{path}: the {variant.name} file runs but a probability differs from the network's "
             f"by {found.max_difference:.4f}, more than {variant.max_difference}; it was not kept; "
             f"{_other(variant)}"
+        )
+
+
+def check_plain_kernels(
+    path: str, variant: Variant, flatbuffer: bytes, features: Logits, after: Logits, quantum: float
+) -> None:
+    """Refuses a file that TensorFlow Lite's own kernels answer otherwise than XNNPACK's.
+
+    Args:
+        path: What the message names.
+        variant: The file's.
+        flatbuffer: The file's graph.
+        features: Clips, (clips, ...), of which at most 32 are asked, evenly chosen.
+        after: Their logits, all of them, as XNNPACK gives them, (clips, classes).
+        quantum: As for :func:`agreement`.
+
+    Raises:
+        ConversionMismatch: A quarter or more is of another class, near ties not counted.
+    """
+    if not len(after):
+        return
+    chosen = np.unique(np.linspace(0, len(after) - 1, PLAIN_CLIPS).astype(int))
+    plain = answers(Interpreter(flatbuffer, delegate=NONE), features[chosen])
+    found = agreement(after[chosen], plain, quantum)
+    other = found.clips - found.same - found.near_ties
+    if 4 * other >= found.clips:
+        raise ConversionMismatch(
+            f"{path}: without XNNPACK, as on 32-bit ARM, the {variant.name} file names another "
+            f"class on {other} of {found.clips} clips; it was not kept; {_other(variant)}"
         )
 
 

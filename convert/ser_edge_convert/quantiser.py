@@ -21,6 +21,7 @@ import numpy as np
 from ser_edge_convert.child import Desk, Job, child_environment, explain
 from ser_edge_convert.graph import read_graph
 from ser_edge_convert.layers import Layer, layers_of
+from ser_edge_convert.operator_order import with_safe_order
 
 COMMAND = (sys.executable, "-P", "-m", "ser_edge_convert.quantiser_child")
 # Every answer of the child begins with it: libraries may print into the same pipe.
@@ -67,7 +68,7 @@ class Quantiser:
             )
         try:
             self._answer()
-            self.calibrated = desk.flatbuffer.read_bytes()
+            self.calibrated = with_safe_order(desk.flatbuffer.read_bytes())
             self.logits = np.load(desk.logits)
             self.facts: dict[str, Any] = json.loads(desk.facts.read_text(encoding="utf-8"))
             self.graph = read_graph(self.calibrated)
@@ -92,7 +93,7 @@ class Quantiser:
         with suppress(BrokenPipeError):  # it has ended; the missing answer says so
             print(json.dumps(request), file=self._pipe(self._child.stdin), flush=True)
         self._answer()
-        data = path.read_bytes()
+        data = with_safe_order(path.read_bytes())
         path.unlink()
         return data
 

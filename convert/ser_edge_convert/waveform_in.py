@@ -21,6 +21,7 @@ from ser_edge_convert.errors import ConversionMismatch, ConversionRefused, Outpu
 from ser_edge_convert.front_end_graph import add_front_end
 from ser_edge_convert.graph import read_graph
 from ser_edge_convert.graph_builder import GraphBuilder
+from ser_edge_convert.operator_order import order_safely
 from ser_edge_convert.packaging import synthetic_clip
 from ser_edge_convert.tflite_metadata import audio_metadata, with_metadata
 from ser_edge_convert.variants import VARIANTS
@@ -113,8 +114,10 @@ def embed_front_end(model: ModelFile, seconds: float | None = None) -> WaveformM
     options = schema.SoftmaxOptionsT()
     options.beta = 1.0
     value = builder.apply("SOFTMAX", [value], value.shape, options=options)
+    joined = builder.finish(value, "probabilities", "samples")
+    order_safely(joined)
     flatbuffer = with_metadata(
-        builder.finish(value, "probabilities", "samples"),
+        joined,
         audio_metadata(
             name=metadata.name,
             description=_description(model),
