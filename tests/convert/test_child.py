@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +14,14 @@ from ser_edge_convert.child import Desk, Job, run_child
 from ser_edge_convert.errors import BadNetwork, ConversionCrashed, ConversionFailed
 from ser_edge_runtime.errors import MissingExtra
 
-WORK = """
+TOY = Path(__file__).resolve().parents[1] / "data" / "toy_int8.tflite"
+WORK = f"""
+TOY = {str(TOY)!r}
 import json, pathlib, sys
 import numpy as np
 folder = pathlib.Path(sys.argv[-1])
 job = json.loads((folder / "job.json").read_text())
-(folder / "network.tflite").write_bytes(job["variant"].encode())
+(folder / "network.tflite").write_bytes(pathlib.Path(TOY).read_bytes())
 np.save(folder / "logits.npy", np.ones((3, 2), np.float32))
 """
 FINISH = '(folder / "facts.json").write_text(json.dumps({"parameters": 7}))'
@@ -41,7 +44,7 @@ def job(variant: str = "int8") -> Job:
 def test_what_the_child_made_is_read(desk, tmp_path):
     log = tmp_path / "out.log"
     export = run_child(desk, job(), log, command=python(WORK, FINISH))
-    assert export.flatbuffer == b"int8"
+    assert export.flatbuffer == TOY.read_bytes()
     assert export.facts == {"parameters": 7}
     np.testing.assert_array_equal(export.logits, np.ones((3, 2)))
     assert not log.exists()

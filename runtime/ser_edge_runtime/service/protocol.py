@@ -85,6 +85,8 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a connection, hears it only to refuse it, or closes it at once."""
         super().connection_made(transport)
+        # Any byte that waits is told of, also behind a close, which waits for the last of them.
+        transport.set_write_buffer_limits(high=0)
         open_now = len(self.connections)
         if open_now > self._limits.most_connections:
             self._metrics.refused("full")
@@ -133,7 +135,8 @@ class BoundedProtocol(H11Protocol):
         self._end(Refusal(408, "Timeout", _TIMEOUT.format(self._limits.timeout)))
 
     def _unread(self) -> None:
-        self._metrics.refused("timeout")
+        if not self.transport.is_closing():  # else it was counted, or had its answer
+            self._metrics.refused("timeout")
         self.transport.abort()
 
     def _end(self, refusal: Refusal) -> None:
