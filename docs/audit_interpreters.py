@@ -20,15 +20,20 @@ from ser_edge_runtime.model_file import read_model_file
 from ser_edge_train.manifest import Manifest
 from ser_edge_train.run_directory import RunDirectory
 
+CACHE = "interpreters.json"
+
 
 def interpreters(
     files: Mapping[RunDirectory, Sequence[Path]],
-    python: str,
+    python: str | None,
     work: Path,
     store: Path,
     data: Manifest | None,
 ) -> list[dict[str, Any]]:
-    """Each file's answers to its run's test clips in three interpreters, a row a file and one."""
+    """Each file's answers to its run's test clips in three interpreters, a row a file and one.
+
+    Without ``python`` those of the files that a call before asked.
+    """
     from tests.system.three_interpreters import (
         REFERENCE,
         answers_of,
@@ -37,8 +42,10 @@ def interpreters(
         last_error,
     )
 
+    if not python:
+        return _answered(files, work)
     pythons = {REFERENCE: sys.executable, "tensorflow": sys.executable, "tflite-runtime": python}
-    cache = work / "interpreters.json"
+    cache = work / CACHE
     known = json.loads(cache.read_text("utf-8")) if cache.is_file() else {}
     for run, models in files.items():
         missing = [model for model in models if sha256(model) not in known]
@@ -70,8 +77,15 @@ def interpreters(
                     "refused": refused,
                 }
                 write_text_atomically(cache, json.dumps(known, indent=1) + "\n")
-    wanted = [sha256(model) for models in files.values() for model in models]
-    return [known[digest] for digest in dict.fromkeys(wanted)]
+    return _answered(files, work)
+
+
+def _answered(files: Mapping[RunDirectory, Sequence[Path]], work: Path) -> list[dict[str, Any]]:
+    """The rows of the files that were asked, in this call or one before it."""
+    cache = work / CACHE
+    known = json.loads(cache.read_text("utf-8")) if cache.is_file() else {}
+    wanted = dict.fromkeys(sha256(model) for models in files.values() for model in models)
+    return [known[digest] for digest in wanted if digest in known]
 
 
 def interpreter_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

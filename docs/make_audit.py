@@ -8,9 +8,9 @@ speakers are apart are converted to every variant into WORK, by default runs/aud
 the folds of a recipe together. The reports (JSON, Markdown, JUnit, HTML) lie in WORK; what the
 page needs of them is taken into docs/audits.json, which is committed in their place. With PYTHON,
 one that has tflite-runtime 2.14 and numpy below 2, every file answers all test clips in three
-interpreters too. Without RUNS the page is written from docs/audits.json. Stopped at any time, the
-same call goes on: what is finished is not done again. Tests hold that the page is what this
-script writes.
+interpreters too; without it the page has what WORK holds of that. Without RUNS the page is written
+from docs/audits.json. Stopped at any time, the same call goes on: what is finished is not done
+again. Tests hold that the page is what this script writes.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def convert(
             run, files.__getitem__, store=store, variants=missing, manifest=data, max_drop=1.0
         ):
             if outcome.conversion is None:
-                faults[outcome.variant] = str(outcome.fault).replace(str(run.path), "RUN")
+                faults[outcome.variant] = placeless(outcome.fault, run, folder)
             else:
                 made.add(outcome.variant)
     if "int8" in made and REPAIRED not in made | set(faults) and needs_repair(files["int8"]):
@@ -147,12 +147,17 @@ def convert(
             max_drop=1.0, min_agreement=REPAIRED_AGREEMENT, repair=True,
         )  # fmt: skip
         if outcome.conversion is None:
-            faults[REPAIRED] = str(outcome.fault).replace(str(run.path), "RUN")
+            faults[REPAIRED] = placeless(outcome.fault, run, folder)
         else:
             made.add(REPAIRED)
     if known.get(network) != faults:
         write_text_atomically(faults_file, json.dumps({network: faults}, indent=1) + "\n")
     return {name: path for name, path in files.items() if name in made}, faults
+
+
+def placeless(fault: object, run: RunDirectory, folder: Path) -> str:
+    """What a conversion says, without where this machine keeps its files."""
+    return str(fault).replace(str(run.path), "RUN").replace(str(folder), "WORK")
 
 
 def needs_repair(path: Path) -> bool:
@@ -308,9 +313,7 @@ def collect(given: argparse.Namespace) -> dict[str, Any]:
         for words, corpora in parts_of(name, runs):
             document = audited(words, runs, models, given.work, given.store, data, corpora)
             audits.append(brief(words, document, faults))
-    rows: list[dict[str, Any]] = []
-    if given.tflite_runtime_python:
-        rows = interpreters(files, given.tflite_runtime_python, given.work, given.store, data)
+    rows = interpreters(files, given.tflite_runtime_python, given.work, given.store, data)
     return {"audits": [*(family[words] for words in sorted(family)), *audits], "interpreters": rows}
 
 
