@@ -99,8 +99,10 @@ def interpreter_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     head = " | ".join(f"{name}: within two quanta | different" for name in names)
     lines = [
         "Top-1 of all test clips against ai-edge-litert's; a tie within two quanta of the output "
-        "is counted apart. Every first clip is asked again after all others: a file that kept "
-        "state between clips would answer it otherwise.",
+        "is counted apart. A float output has no quantum; of the answers that differ it is said "
+        "how far apart the two classes are at most, in points of probability, where the "
+        "interpreters hold them closer. Every first clip is asked again after all others: a file "
+        "that kept state between clips would answer it otherwise.",
         "",
         f"| recipe | variant | files | answers | {head} | forgets |",
         "|---|---|---:|---:|" + "---:|" * (2 * len(names)) + "---|",
@@ -116,7 +118,9 @@ def interpreter_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                 continue
             ties = sum(row["others"][name]["near_ties"] for row in found)
             same = sum(row["others"][name]["same"] for row in found)
-            cells += [str(ties), str(sum(row["clips"] for row in found) - same - ties)]
+            other = sum(row["clips"] for row in found) - same - ties
+            gap = max(row["others"][name].get("widest_gap", 0.0) for row in found)
+            cells += [str(ties), f"{other} (by {100 * gap:.1f} at most)" if other else "0"]
         cells.append("yes" if all(row["forgets"] for row in found) else "NO")
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, "", *refusals] if refusals else lines

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Makes a model that ships, its scores and the pages that show them:
 #   EMBEDDINGS=whisper.npz docs/make_model.sh NAME CORPORA [WORK] [--score-test]
-# NAME is a model's and its recipe's: small, default or open. CORPORA holds ravdess, crema-d, tess and savee;
-# EMBEDDINGS are those of the large encoder that teaches it (docs/teacher.md); WORK, by default runs/,
-# takes the manifest, the run and the features (6 GB while it trains). A run that was stopped is gone
-# on with. With --score-test the test speakers are scored, once: docs/test-scorings.csv refuses a
-# second network of the same recipe.
+# NAME is a model's and its recipe's: small, default, accurate or open. CORPORA holds ravdess, crema-d,
+# tess and savee; EMBEDDINGS are those of the large encoder that teaches it (docs/teacher.md); WORK, by
+# default runs/, takes the manifest, the run and the features (6 GB while it trains). A run that was
+# stopped is gone on with. With --score-test the test speakers are scored, once:
+# docs/test-scorings.csv refuses a second network of the same recipe.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=${1:?name of a model and its recipe}

@@ -32,6 +32,9 @@ class Agreement:
             two quanta of its output, so that rounding decides.
         max_difference: Largest difference of a probability.
         mean_difference: Mean difference of the probabilities.
+        widest_gap: Of the clips that differ and are no near ties, how far apart the
+            probabilities of the two classes are at most, in the set of answers that
+            holds them closer; 0 where there are none.
     """
 
     clips: int
@@ -39,6 +42,7 @@ class Agreement:
     near_ties: int
     max_difference: float
     mean_difference: float
+    widest_gap: float = 0.0
 
     @property
     def share(self) -> float:
@@ -59,6 +63,7 @@ class Agreement:
             "share": round(self.share, DIGITS),
             "max_difference": round(self.max_difference, DIGITS),
             "mean_difference": round(self.mean_difference, DIGITS),
+            "widest_gap": round(self.widest_gap, DIGITS),
         }
 
 
@@ -93,22 +98,29 @@ def agreement(before: Logits, after: Logits, quantum: float) -> Agreement:
     if not len(before):
         return Agreement(0, 0, 0, 0.0, 0.0)
     first, second = before.argmax(axis=1), after.argmax(axis=1)
-    rows = np.arange(len(before))
-    gaps = np.minimum(
-        np.abs(before[rows, first] - before[rows, second]),
-        np.abs(after[rows, first] - after[rows, second]),
-    )
     same = first == second
     # The small share covers how sums round: kernels add up in different orders.
+    gaps = np.minimum(_apart(before, first, second), _apart(after, first, second))
     tied = ~same & (gaps <= 2 * quantum + 1e-5 * np.abs(before).max())
-    differences = np.abs(probabilities(before) - probabilities(after))
+    one, other = probabilities(before), probabilities(after)
+    gaps = np.minimum(_apart(one, first, second), _apart(other, first, second))
+    differences = np.abs(one - other)
     return Agreement(
         len(before),
         int(same.sum()),
         int(tied.sum()),
         float(differences.max()),
         float(differences.mean()),
+        float(gaps[~same & ~tied].max(initial=0.0)),
     )
+
+
+def _apart(
+    values: npt.NDArray[Any], first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
+) -> npt.NDArray[Any]:
+    """How far apart two classes of each clip are, in the unit of ``values`` (clips, classes)."""
+    rows = np.arange(len(values))
+    return np.asarray(np.abs(values[rows, first] - values[rows, second]))
 
 
 def check_same_function(path: str, variant: Variant, found: Agreement) -> None:

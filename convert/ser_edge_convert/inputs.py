@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ser_edge_convert.comparison import DIGITS
 from ser_edge_convert.errors import ConversionRefused
 from ser_edge_runtime.front_end import FrontEndSpec, Normaliser
 from ser_edge_train.classes import allowed_of, label_of
@@ -275,7 +276,10 @@ class RunInputs(Inputs):
         return None if value is None else float(value)
 
     def scores(self) -> dict[str, Any]:
-        """The network's own scores, as a model file keeps them: protocol, parts, no tables."""
+        """The network's own scores, as a model file keeps them: protocol, parts, no tables.
+
+        They have six digits: a microcontroller's file counts bytes.
+        """
         return {
             "protocol": self.report.get("protocol", self._protocol),
             "parts": {
@@ -290,7 +294,15 @@ class RunInputs(Inputs):
 
 
 def _brief(scores: dict[str, Any]) -> dict[str, Any]:
-    return {name: scores[name] for name in BRIEF if name in scores}
+    return {name: _rounded(scores[name]) for name in BRIEF if name in scores}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return round(value, DIGITS) if isinstance(value, float) else value
 
 
 def _text(run: RunDirectory, path: Path) -> str:

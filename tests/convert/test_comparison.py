@@ -71,6 +71,19 @@ def test_floats_have_no_quanta():
     assert agreement(logits((1.0, 0.99)), logits((0.99, 1.0)), 0.0).near_ties == 0
 
 
+def test_the_widest_gap_is_of_those_that_differ_and_are_no_near_ties():
+    sure = np.log(0.9 / 0.1)
+    before = logits((0.0, 0.1), (sure, 0.0), (0.0, sure), (5.0, 0.0))
+    after = logits((0.1, 0.0), (0.0, 0.5), (0.0, sure), (4.0, 0.0))
+    found = agreement(before, after, 0.05)
+    assert (found.same, found.near_ties) == (2, 1)
+    # 0.9 and 0.1 in the one; in the other, which holds them closer:
+    nearer = 1 / (1 + np.exp(-0.5))
+    assert found.widest_gap == pytest.approx(2 * nearer - 1)
+    assert found.to_dict()["widest_gap"] == round(2 * nearer - 1, 6)
+    assert agreement(before, before, 0.0).widest_gap == 0.0
+
+
 def test_differences_are_of_probabilities():
     before, after = logits((0, 0), (0, 0)), logits((0, 0), (np.log(3), 0))
     found = agreement(before, after, 0.0)

@@ -32,6 +32,20 @@ def test_the_report_says_temperature_and_protocol(run):
     assert inputs.scores() == {"protocol": {"name": "x"}, "parts": {}}
 
 
+def test_scores_are_kept_to_six_digits_and_without_tables(run):
+    group = {"clips": 7, "uar": 2 / 3, "uar_interval": [1 / 3, None], "recalls": {"sad": 1 / 7}}
+    found = {"overall": group | {"confusion": {"counts": [[7]]}}, "corpora": {}}
+    report = {"schema_version": 1, "protocol": {}, "model": {}, "scores": {"test": found}}
+    run.report_json.write_text(json.dumps(report))
+    kept = RunInputs.read(run).scores()["parts"]["test"]["overall"]
+    assert kept == {
+        "clips": 7,
+        "uar": 0.666667,
+        "uar_interval": [0.333333, None],
+        "recalls": {"sad": 0.142857},
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

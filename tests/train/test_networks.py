@@ -60,8 +60,9 @@ def test_a_recipes_network_is_small_and_can_be_built(name):
     assert model.output_shape == (None, classes)
     # cnn1d-mean58 and cnn1d-2376 end in a flattened map, as published; in int8 a value is a byte.
     least, most = 20_000, 2_000_000 if recipe.network.name == "conv_stack" else 300_000
-    if name == "small":
-        least, most = 15_000, 20_000
+    least, most = {"small": (15_000, 20_000), "accurate": (1_000_000, 2_000_000)}.get(
+        name, (least, most)
+    )
     assert least < model.count_params() <= most
 
 

@@ -29,6 +29,7 @@ from ser_edge_train.recipes import (
 from .toys import toy_recipe, toy_values
 
 NAMES = (
+    "accurate",
     "cnn-lstm-4corpora",
     "cnn-lstm-ravdess",
     "cnn-lstm-ravdess-quick",
@@ -123,8 +124,9 @@ def test_the_default_models_recipe_is_what_its_card_says():
     assert (recipe.protocol.name, recipe.protocol.fold) == ("speaker-folds", 1)
 
 
-def test_the_smallest_models_recipe_differs_from_the_default_in_the_network_alone():
-    default, recipe = load_recipe("default"), load_recipe("small")
+@pytest.mark.parametrize("name", ["small", "accurate"])
+def test_the_smallest_and_the_largest_differ_from_the_default_in_the_network_alone(name):
+    default, recipe = load_recipe("default"), load_recipe(name)
     differing = {"name", "summary", "network"}
     assert recipe.network != default.network
     assert recipe.model_dump(exclude=differing) == default.model_dump(exclude=differing)

@@ -290,12 +290,14 @@ def test_tables_of_the_page_are_tables(content):
 
 
 def test_a_difference_between_interpreters_shows():
+    answers = {"same": 7, "near_ties": 2, "widest_gap": 0.0123}
     row = {
         "recipe": "toy", "fold": 1, "variant": "int8", "clips": 10, "stateful": True,
-        "forgets": False, "others": {"tensorflow": {"same": 7, "near_ties": 2}}, "refused": {},
+        "forgets": False, "others": {"tensorflow": answers}, "refused": {},
     }  # fmt: skip
-    table = make_audit.interpreter_table([row])
-    assert table[-1] == "| toy | int8 | 1 | 10 | 2 | 1 | NO |"
+    same = row | {"fold": 2, "others": {"tensorflow": {"same": 10, "near_ties": 0}}}
+    table = make_audit.interpreter_table([row, same])
+    assert table[-1] == "| toy | int8 | 2 | 20 | 2 | 1 (by 1.2 at most) | NO |"
     assert make_audit.interpreter_table([]) == ["Not run."]
 
 
