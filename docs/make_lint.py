@@ -30,8 +30,8 @@ The tables are data, `convert/ser_edge_convert/lint/tables/*.toml`:
 COMPARISON = """
 Two targets have judges of their own, which run where they are installed and have the last word:
 vela for Ethos-U, the interpreter of TensorFlow Lite Micro for microcontrollers. Both were asked
-about the same models (`python docs/make_lint.py MODEL...`): the default model, and a small
-network of the kind `cnn_lstm` in every variant of `ser-edge convert --variant all`. *Same* means:
+about the same models (`python docs/make_lint.py MODEL...`): those that ship, and that of the
+recipe `cnn-lstm-ravdess` in every variant of `ser-edge convert --variant all`. *Same* means:
 for vela, the same operators by name left to the processor, or both refuse; for TensorFlow Lite
 Micro, both run the model or both refuse it. Vela's times are estimates of its own; the arena is
 counted with the pointers of a 64-bit machine.
