@@ -16,21 +16,22 @@ recipes=("${@:4}")
 each=$(python - "${recipes[@]}" <<'EOF'
 import sys
 sys.path.insert(0, "docs")
-from make_recipes import asked
+from make_recipes import asked, protocol_options
 from ser_edge_train.recipes import load_recipe, recipe_names
 for name in sys.argv[1:] or recipe_names():
     recipe = load_recipe(name)
     taught = "labels" if recipe.teacher is None else "hint" if recipe.teacher.hint else "scores"
     for protocol, sex in asked(recipe):
-        print(name, protocol, sex, taught)
+        print(name, protocol, sex, taught, protocol_options(recipe, protocol))
 EOF
 )
 for fold in $folds; do
-    while read -r recipe protocol sex taught; do
+    while read -r recipe protocol sex taught divided; do
         run=$work/$recipe/$protocol/$sex/fold-$fold
-        if [ -f "$run/scored" ]; then
+        if [ -f "$run/scored" ] || { [ "$protocol" = cross-corpus ] && [ "$fold" != 1 ]; }; then
             continue
         fi
+        read -ra divided <<< "$divided"
         mkdir -p "$(dirname "$run")"
         common=(--run "$run" --store "$work/features" --score-test --ledger docs/test-scorings.csv)
         teacher=()
@@ -38,7 +39,7 @@ for fold in $folds; do
             embeddings=${EMBEDDINGS:?embeddings for the teacher of $recipe, an .npz file}
             scores=$work/teacher/$recipe-$protocol-$sex-$fold.csv
             mkdir -p "$work/teacher"
-            [ -f "$scores" ] || ser-edge teach "$embeddings" --recipe "$recipe" --protocol "$protocol" \
+            [ -f "$scores" ] || ser-edge teach "$embeddings" --recipe "$recipe" "${divided[@]}" \
                 --fold "$fold" --data "$manifest" --out "$scores"
             teacher=(--teacher "$scores")
             [ "$taught" != hint ] || teacher+=(--hint "$embeddings")
@@ -46,7 +47,7 @@ for fold in $folds; do
         if [ -f "$run/recipe.toml" ]; then
             ser-edge train --resume --no-clean "${common[@]}"
         else
-            ser-edge train --recipe "$recipe" --protocol "$protocol" --no-clean --sex "$sex" --fold "$fold" \
+            ser-edge train --recipe "$recipe" "${divided[@]}" --no-clean --sex "$sex" --fold "$fold" \
                 --data "$manifest" "${teacher[@]}" "${common[@]}"
         fi
         touch "$run/scored"

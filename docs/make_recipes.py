@@ -24,6 +24,8 @@ RUNS = Path(__file__).with_name("recipe-runs.json")
 PAGE = Path(__file__).with_name("recipes.md")
 IDENTITY = ("recipe", "protocol", "sex", "fold", "seed")
 LEAKY = ("random", "augment-then-split")
+# Corpora that a recipe is tested on in a run of its own that never heard them.
+UNHEARD = {"default": ("savee", "tess")}
 DISJOINT = ("speaker-folds", "speaker-disjoint", "leave-one-speaker-out", "sentence-disjoint")
 
 HEAD = """\
@@ -174,21 +176,32 @@ def asked(recipe: Recipe) -> list[tuple[str, str]]:
         return []
     found = [(one.protocol, one.sex) for one in recipe.published or ()]
     sexes = dict.fromkeys(sex for _, sex in found) or {"mixed": None}
-    return list(dict.fromkeys([*found, *((recipe.protocol.name, sex) for sex in sexes)]))
+    found += [(recipe.protocol.name, sex) for sex in sexes]
+    if recipe.name in UNHEARD:
+        found.append(("cross-corpus", "mixed"))
+    return list(dict.fromkeys(found))
+
+
+def protocol_options(recipe: Recipe, protocol: str) -> str:
+    """What the command line says of a protocol that is not the recipe's own."""
+    if protocol == recipe.protocol.name:
+        return ""
+    corpora = UNHEARD[recipe.name] if protocol == "cross-corpus" else ()
+    return f" --protocol {protocol}" + "".join(f" --test-corpus {name}" for name in corpora)
 
 
 def command(recipe: Recipe, one: tuple[str, str]) -> str:
     """The commands of one fold: of its teacher, if it has one, and its own."""
     protocol, sex = one
-    options = "" if protocol == recipe.protocol.name else f" --protocol {protocol}"
-    options += " --no-clean" if protocol in LEAKY else ""
+    divided = protocol_options(recipe, protocol)
+    options = divided + (" --no-clean" if protocol in LEAKY else "")
     options += "" if sex == "mixed" else f" --sex {sex}"
     folder = f"runs/{recipe.name}/{protocol}/{sex}"
     taught, teach = "", ""
     if recipe.teacher is not None:
         teach = (
-            f"ser-edge teach whisper.npz --recipe {recipe.name} --fold 1 --data manifest.csv "
-            "--out scores-1.csv\n"
+            f"ser-edge teach whisper.npz --recipe {recipe.name}{divided} --fold 1 "
+            "--data manifest.csv --out scores-1.csv\n"
         )
         taught = " --teacher scores-1.csv" + (" --hint whisper.npz" if recipe.hint else "")
     return (

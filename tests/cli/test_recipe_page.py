@@ -138,6 +138,19 @@ def test_a_published_recipe_is_asked_for_under_both_protocols(name):
     assert recipe.protocol.name in make_recipes.DISJOINT
 
 
+def test_the_default_is_asked_for_corpora_that_it_never_heard_too():
+    default = load_recipe("default")
+    assert make_recipes.asked(default) == [("speaker-folds", "mixed"), ("cross-corpus", "mixed")]
+    options = make_recipes.protocol_options(default, "cross-corpus")
+    assert options == " --protocol cross-corpus --test-corpus savee --test-corpus tess"
+    assert make_recipes.protocol_options(default, "speaker-folds") == ""
+    assert make_recipes.asked(load_recipe("small")) == [("speaker-folds", "mixed")]
+    lines = make_recipes.page([]).splitlines()
+    elsewhere = [line for line in lines if options in line]
+    assert [line.split()[1] for line in elsewhere] == ["teach", "train"]
+    assert "--run runs/default/cross-corpus/mixed/fold-1 " in elsewhere[1]
+
+
 def test_the_commands_take_options_that_train_has():
     known = {option for parameter in train_command.params for option in parameter.opts}
     known |= {option for parameter in train_command.params for option in parameter.secondary_opts}
