@@ -40,6 +40,7 @@ def interpreters(
         compare,
         forgets,
         last_error,
+        widest_in_quanta,
     )
 
     if not python:
@@ -66,14 +67,17 @@ def interpreters(
                     except SystemExit as fault:
                         refused[name] = last_error(str(fault))
                 found = compare(model.flatbuffer, answers)
+                quanta = widest_in_quanta(answers)
                 known[sha256(path)] = {
                     "recipe": reference.inputs.recipe.name,
                     "fold": reference.inputs.recipe.protocol.fold,
-                    "variant": model.metadata.variant,
                     "clips": len(features),
                     "stateful": read_graph(model.flatbuffer).keeps_state,
                     "forgets": all(forgets(rows) for rows in answers.values()),
-                    "others": {name: one.to_dict() for name, one in sorted(found.items())},
+                    "others": {
+                        name: one.to_dict() | {"widest_in_quanta": round(quanta[name], 6)}
+                        for name, one in sorted(found.items())
+                    },
                     "refused": refused,
                 }
                 write_text_atomically(cache, json.dumps(known, indent=1) + "\n")
@@ -84,8 +88,17 @@ def _answered(files: Mapping[RunDirectory, Sequence[Path]], work: Path) -> list[
     """The rows of the files that were asked, in this call or one before it."""
     cache = work / CACHE
     known = json.loads(cache.read_text("utf-8")) if cache.is_file() else {}
-    wanted = dict.fromkeys(sha256(model) for models in files.values() for model in models)
-    return [known[digest] for digest in wanted if digest in known]
+    wanted = {sha256(model): model for models in files.values() for model in models}
+    return [
+        known[digest] | {"variant": _variant(model)}
+        for digest, model in wanted.items()
+        if digest in known
+    ]
+
+
+def _variant(path: Path) -> str:
+    metadata = read_model_file(path).metadata
+    return metadata.variant + (", repaired" if metadata.provenance.get("float_layers") else "")
 
 
 def interpreter_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -99,10 +112,11 @@ def interpreter_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     head = " | ".join(f"{name}: within two quanta | different" for name in names)
     lines = [
         "Top-1 of all test clips against ai-edge-litert's; a tie within two quanta of the output "
-        "is counted apart. A float output has no quantum; of the answers that differ it is said "
-        "how far apart the two classes are at most, in points of probability, where the "
-        "interpreters hold them closer. Every first clip is asked again after all others: a file "
-        "that kept state between clips would answer it otherwise.",
+        "is counted apart. A float output has no quantum: of its answers that differ it is said "
+        "how far apart the two classes are at most, where the interpreters hold them closer, in "
+        "points of probability and in quanta of an output of 8 bits that just holds all answers. "
+        "Every first clip is asked again after all others: a file that kept state between clips "
+        "would answer it otherwise.",
         "",
         f"| recipe | variant | files | answers | {head} | forgets |",
         "|---|---|---:|---:|" + "---:|" * (2 * len(names)) + "---|",
@@ -120,7 +134,9 @@ def interpreter_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             same = sum(row["others"][name]["same"] for row in found)
             other = sum(row["clips"] for row in found) - same - ties
             gap = max(row["others"][name].get("widest_gap", 0.0) for row in found)
-            cells += [str(ties), f"{other} (by {100 * gap:.1f} at most)" if other else "0"]
+            quanta = max(row["others"][name].get("widest_in_quanta", 0.0) for row in found)
+            within = f"{other} (by {100 * gap:.1f} points, {quanta:.1f} quanta)"
+            cells += [str(ties), within if other else "0"]
         cells.append("yes" if all(row["forgets"] for row in found) else "NO")
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, "", *refusals] if refusals else lines

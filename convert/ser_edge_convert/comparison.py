@@ -97,13 +97,11 @@ def agreement(before: Logits, after: Logits, quantum: float) -> Agreement:
     """
     if not len(before):
         return Agreement(0, 0, 0, 0.0, 0.0)
-    first, second = before.argmax(axis=1), after.argmax(axis=1)
-    same = first == second
+    same = before.argmax(axis=1) == after.argmax(axis=1)
     # The small share covers how sums round: kernels add up in different orders.
-    gaps = np.minimum(_apart(before, first, second), _apart(after, first, second))
-    tied = ~same & (gaps <= 2 * quantum + 1e-5 * np.abs(before).max())
+    within = gaps(before, after) <= 2 * quantum + 1e-5 * np.abs(before).max()
+    tied = ~same & within
     one, other = probabilities(before), probabilities(after)
-    gaps = np.minimum(_apart(one, first, second), _apart(other, first, second))
     differences = np.abs(one - other)
     return Agreement(
         len(before),
@@ -111,16 +109,19 @@ def agreement(before: Logits, after: Logits, quantum: float) -> Agreement:
         int(tied.sum()),
         float(differences.max()),
         float(differences.mean()),
-        float(gaps[~same & ~tied].max(initial=0.0)),
+        float(gaps(one, other)[~same & ~tied].max(initial=0.0)),
     )
 
 
-def _apart(
-    values: npt.NDArray[Any], first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
-) -> npt.NDArray[Any]:
-    """How far apart two classes of each clip are, in the unit of ``values`` (clips, classes)."""
-    rows = np.arange(len(values))
-    return np.asarray(np.abs(values[rows, first] - values[rows, second]))
+def gaps(before: npt.NDArray[Any], after: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """How far apart the classes are that two sets of answers (clips, classes) name.
+
+    Of each clip, in the answers' unit and in the set that holds them closer: (clips,), 0 where
+    both name the same.
+    """
+    rows, first, second = np.arange(len(before)), before.argmax(axis=1), after.argmax(axis=1)
+    one, other = (np.abs(of[rows, first] - of[rows, second]) for of in (before, after))
+    return np.minimum(one, other)
 
 
 def check_same_function(path: str, variant: Variant, found: Agreement) -> None:

@@ -20,6 +20,7 @@ from tests.system.three_interpreters import (
     compare,
     forgets,
     last_error,
+    widest_in_quanta,
 )
 
 CLIPS = 60
@@ -100,3 +101,10 @@ def test_other_answers_would_be_counted(flatbuffer, features):
     assert found.same + found.near_ties < 10
     answers[REFERENCE][-1] += 1
     assert not forgets(answers[REFERENCE])
+
+
+def test_the_widest_difference_is_told_in_quanta_of_eight_bits():
+    reference = np.array([[25.5, 0, 0], [3.0, 2.5, 0], [0, 1.0, 0.8], [9, 9, 9]], np.float32)
+    other = np.array([[20.0, 0, 0], [2.0, 2.1, 0], [0, 0.9, 1.2], [0, 0, 0]], np.float32)
+    found = widest_in_quanta({REFERENCE: reference, "other": other, "same": reference})
+    assert found == {"other": pytest.approx(2.0, rel=1e-5), "same": 0.0}

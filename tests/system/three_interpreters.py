@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge_convert.comparison import Agreement, agreement
+from ser_edge_convert.comparison import Agreement, agreement, gaps
 from ser_edge_convert.graph import read_graph
 from ser_edge_runtime import Classifier, load_audio
 from ser_edge_runtime.resampling import resample
@@ -67,6 +67,21 @@ def compare(flatbuffer: bytes, answers: Mapping[str, Logits]) -> dict[str, Agree
     reference = answers[REFERENCE][:-1]
     return {
         backend: agreement(reference, rows[:-1], quantum)
+        for backend, rows in answers.items()
+        if backend != REFERENCE
+    }
+
+
+def widest_in_quanta(answers: Mapping[str, Logits]) -> dict[str, float]:
+    """How far apart two classes are at most where an interpreter names another than ai-edge-litert.
+
+    In quanta of an output of 8 bits that just holds ai-edge-litert's answers: the measure for
+    files whose output is a float and has no quantum of its own.
+    """
+    reference = answers[REFERENCE][:-1]
+    quantum = (reference.max() - reference.min()) / 255
+    return {
+        backend: float(gaps(reference, rows[:-1]).max() / quantum)
         for backend, rows in answers.items()
         if backend != REFERENCE
     }

@@ -15,7 +15,7 @@ from ser_edge_convert.conversion import Conversion, Outcome, report_path
 from ser_edge_convert.errors import ConversionRefused, RepairFailed
 from ser_edge_convert.variants import VARIANTS
 from ser_edge_runtime.interpreter import Interpreter
-from ser_edge_runtime.model_file import read_model_file
+from ser_edge_runtime.model_file import default_model_path, read_model_file
 from ser_edge_train.run_directory import RunDirectory
 from tests.convert.audit import toys
 from tests.scripts import load_script
@@ -290,15 +290,24 @@ def test_tables_of_the_page_are_tables(content):
 
 
 def test_a_difference_between_interpreters_shows():
-    answers = {"same": 7, "near_ties": 2, "widest_gap": 0.0123}
+    answers = {"same": 7, "near_ties": 2, "widest_gap": 0.0123, "widest_in_quanta": 0.456}
     row = {
         "recipe": "toy", "fold": 1, "variant": "int8", "clips": 10, "stateful": True,
         "forgets": False, "others": {"tensorflow": answers}, "refused": {},
     }  # fmt: skip
     same = row | {"fold": 2, "others": {"tensorflow": {"same": 10, "near_ties": 0}}}
     table = make_audit.interpreter_table([row, same])
-    assert table[-1] == "| toy | int8 | 2 | 20 | 2 | 1 (by 1.2 at most) | NO |"
+    assert table[-1] == "| toy | int8 | 2 | 20 | 2 | 1 (by 1.2 points, 0.5 quanta) | NO |"
     assert make_audit.interpreter_table([]) == ["Not run."]
+
+
+def test_files_with_layers_in_floats_are_told_apart(tmp_path):
+    shipped = default_model_path()
+    row = {"recipe": "default", "fold": 1}
+    cache = {make_audit.sha256(shipped): row, "another file": {"recipe": "other"}}
+    (tmp_path / "interpreters.json").write_text(json.dumps(cache))
+    found = make_audit.interpreters({"run": [shipped]}, None, tmp_path, tmp_path, None)
+    assert found == [row | {"variant": "int8, repaired"}]
 
 
 def test_corpora_of_few_speakers_are_left_out_of_a_further_audit(monkeypatch, place):
