@@ -118,6 +118,10 @@ def interpreter_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "Every first clip is asked again after all others: a file that kept state between clips "
         "would answer it otherwise.",
         "",
+        "Files that name the same class on every clip, or one within two quanta: "
+        + ", ".join(f"{_within(rows, name)} of {len(rows)} in {name}" for name in names)
+        + ".",
+        "",
         f"| recipe | variant | files | answers | {head} | forgets |",
         "|---|---|---:|---:|" + "---:|" * (2 * len(names)) + "---|",
     ]
@@ -140,6 +144,15 @@ def interpreter_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         cells.append("yes" if all(row["forgets"] for row in found) else "NO")
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, "", *refusals] if refusals else lines
+
+
+def _within(rows: Sequence[Mapping[str, Any]], name: str) -> int:
+    """Of how many files an interpreter's answers all lie within two quanta."""
+    answers = [row["others"][name] for row in rows if name in row["others"]]
+    return sum(
+        one["same"] + one["near_ties"] == one["clips"] or one.get("widest_in_quanta", 9) <= 2
+        for one in answers
+    )
 
 
 def sha256(path: Path) -> str:

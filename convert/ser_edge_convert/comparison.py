@@ -121,7 +121,7 @@ def gaps(before: npt.NDArray[Any], after: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """
     rows, first, second = np.arange(len(before)), before.argmax(axis=1), after.argmax(axis=1)
     one, other = (np.abs(of[rows, first] - of[rows, second]) for of in (before, after))
-    return np.minimum(one, other)
+    return np.asarray(np.minimum(one, other))
 
 
 def check_same_function(path: str, variant: Variant, found: Agreement) -> None:

@@ -290,13 +290,17 @@ def test_tables_of_the_page_are_tables(content):
 
 
 def test_a_difference_between_interpreters_shows():
-    answers = {"same": 7, "near_ties": 2, "widest_gap": 0.0123, "widest_in_quanta": 0.456}
+    answers = {"clips": 10, "same": 7, "near_ties": 2}
+    answers |= {"widest_gap": 0.0123, "widest_in_quanta": 0.456}
     row = {
         "recipe": "toy", "fold": 1, "variant": "int8", "clips": 10, "stateful": True,
         "forgets": False, "others": {"tensorflow": answers}, "refused": {},
     }  # fmt: skip
-    same = row | {"fold": 2, "others": {"tensorflow": {"same": 10, "near_ties": 0}}}
-    table = make_audit.interpreter_table([row, same])
+    same = row | {"fold": 2, "others": {"tensorflow": answers | {"same": 10, "near_ties": 0}}}
+    far = row | {"variant": "z", "others": {"tensorflow": answers | {"widest_in_quanta": 2.1}}}
+    table = make_audit.interpreter_table([row, same, far])
+    assert any(line.endswith(" or one within two quanta: 2 of 3 in tensorflow.") for line in table)
+    assert table.pop().endswith("| 1 (by 1.2 points, 2.1 quanta) | NO |")
     assert table[-1] == "| toy | int8 | 2 | 20 | 2 | 1 (by 1.2 points, 0.5 quanta) | NO |"
     assert make_audit.interpreter_table([]) == ["Not run."]
 
