@@ -25,7 +25,8 @@ def script():
 def run_of(trial="recipe", fold=1, seed=1, ravdess=0.6, **changes):
     return {
         "trial": trial, "fold": fold, "seed": seed, "parameters": 241_000, "epochs": 30,
-        "best_epoch": 21, "partition": "ab", "uar": {"ravdess": ravdess, "crema-d": 0.625},
+        "best_epoch": 21, "partition": "ab", "loss": 1.25,
+        "uar": {"ravdess": ravdess, "crema-d": 0.625},
         **changes,
     }  # fmt: skip
 
@@ -38,6 +39,7 @@ def study_of(folder, runs, name="own", fold=1):
         "runs": [
             {
                 "variant": run["trial"], "seed": run["seed"], "parameters": run["parameters"],
+                "run": run["trial"],
                 "epochs": run["epochs"], "best_epoch": run["best_epoch"],
                 "scores": {"as recorded": {k: {"uar": v} for k, v in run["uar"].items()}},
             }
@@ -45,6 +47,12 @@ def study_of(folder, runs, name="own", fold=1):
         ],
     }  # fmt: skip
     (folder / "study.json").write_text(json.dumps(values))
+    for run in runs:
+        (folder / run["trial"]).mkdir(exist_ok=True)
+        losses = (run["loss"] + 1, run["loss"], run["loss"] + 0.5)
+        rows = [f"{epoch},2.0,0.5,{loss},0.5" for epoch, loss in enumerate(losses, start=1)]
+        text = "\n".join(["epoch,loss,uar,val_loss,val_uar", *rows, ""])
+        (folder / run["trial"] / "history.csv").write_text(text)
     return folder
 
 
@@ -84,14 +92,13 @@ def test_a_found_run_takes_the_place_of_the_known_one_that_it_is(script):
 def test_folds_become_a_mean_and_a_deviation(script):
     runs = [
         run_of(ravdess=0.5),
-        run_of(fold=2, ravdess=0.6, epochs=20),
+        run_of(fold=2, ravdess=0.6, epochs=20, loss=1.35),
         run_of("long", ravdess=0.55),
     ]
     text = script.page(runs, {"recipe": "the student", "long": "longer", "late": "not yet"})
-    assert (
-        "| `recipe` | the student | 241,000 | 20 to 30 | 2 | 55.0 ± 7.1 | 62.5 ± 0.0 |  |" in text
-    )
-    assert "| `long` | longer | 241,000 | 30 | 1 | 55.0 | 62.5 |  |" in text
+    begin = "| `recipe` | the student | 241,000 | 20 to 30 | 2 "
+    assert f"{begin}| 1.300 ± 0.071 |  | 55.0 ± 7.1 | 62.5 ± 0.0 |  |" in text
+    assert "| `long` | longer | 241,000 | 30 | 1 | 1.250 |  | 55.0 | 62.5 |  |" in text
     assert text.endswith("Not run yet: `late`.\n")
     assert text.index("`recipe`") < text.index("`long`")
 
