@@ -345,8 +345,8 @@ def _gate_message(out: Path, report: dict[str, Any]) -> str:
     return (
         f"{out}: not kept: {variant} loses {100 * gate['drop']:.1f} points on "
         f"{before['clips']} validation clips, {100 * gate['max_drop']:.1f} are allowed{kept} "
-        f"(accuracy {before['accuracy']:.3f} to {after['accuracy']:.3f}, "
-        f"UAR {before['uar']:.3f} to {after['uar']:.3f}); see {report_path(out)}, "
+        f"(accuracy {100 * before['accuracy']:.1f} to {100 * after['accuracy']:.1f} %, "
+        f"UAR {100 * before['uar']:.1f} to {100 * after['uar']:.1f} %); see {report_path(out)}, "
         f"try {other}{left}"
     )
 
