@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -187,7 +186,8 @@ def test_a_loss_above_the_gate_keeps_the_report_alone(made, tmp_path, run):
     assert report["gate"]["drop"] > report["gate"]["max_drop"] == 0.02
     text = str(caught.value)
     assert "\n" not in text
-    assert re.search(r"\(accuracy 100\.0 to [0-9.]+ %, UAR 100\.0 to [0-9.]+ %\)", text)
+    after = [f"{100 * report['validation']['after'][name]:.1f} %" for name in ("accuracy", "uar")]
+    assert f"(accuracy 100.0 to {after[0]}, UAR 100.0 to {after[1]})" in text
     assert str(report_path(out)) in text
     assert caught.value.exit_code == 1
 
@@ -386,8 +386,7 @@ def test_without_a_report_the_temperature_is_fitted_within_reason(made):
 
 def test_a_partition_without_validation_clips(made, tmp_path, run):
     other = copied(run, tmp_path)
-    text = other.partition.read_text().replace(",validation", ",train")
-    other.partition.write_text(text)
+    other.partition.write_text(other.partition.read_text().replace(",validation", ",train"))
     with pytest.raises(ConversionRefused, match="no validation clips"):
         attempt(made, tmp_path / MODEL, run=other)
 
@@ -395,8 +394,7 @@ def test_a_partition_without_validation_clips(made, tmp_path, run):
 def test_progress_tells_its_stages_in_order(made, tmp_path):
     told = []
     attempt(made, tmp_path / MODEL, progress=lambda *step: told.append(step))
-    stages = list(dict.fromkeys(stage for stage, _, _ in told))
-    assert stages == [
+    assert list(dict.fromkeys(stage for stage, _, _ in told)) == [
         "calibration features", "validation features", "converting", "comparing", "packaging",
     ]  # fmt: skip
     assert ("comparing", 24, 24) in told

@@ -294,12 +294,13 @@ def test_a_difference_between_interpreters_shows():
     answers |= {"widest_gap": 0.0123, "widest_in_quanta": 0.456}
     row = {
         "recipe": "toy", "fold": 1, "variant": "int8", "clips": 10, "stateful": True,
-        "forgets": False, "others": {"tensorflow": answers}, "refused": {},
+        "forgets": False, "others": {"tensorflow": answers}, "refused": {}, "float_output": True,
     }  # fmt: skip
     same = row | {"fold": 2, "others": {"tensorflow": answers | {"same": 10, "near_ties": 0}}}
     far = row | {"variant": "z", "others": {"tensorflow": answers | {"widest_in_quanta": 2.1}}}
-    table = make_audit.interpreter_table([row, same, far])
-    assert any(line.endswith(" or one within two quanta: 2 of 3 in tensorflow.") for line in table)
+    whole = row | {"variant": "int16x8", "float_output": False}
+    table = make_audit.interpreter_table([row, same, whole, far])
+    assert any(line.endswith(" or one within two quanta: 2 of 4 in tensorflow.") for line in table)
     assert table.pop().endswith("| 1 (by 1.2 points, 2.1 quanta) | NO |")
     assert table[-1] == "| toy | int8 | 2 | 20 | 2 | 1 (by 1.2 points, 0.5 quanta) | NO |"
     assert make_audit.interpreter_table([]) == ["Not run."]
@@ -311,7 +312,7 @@ def test_files_with_layers_in_floats_are_told_apart(tmp_path):
     cache = {make_audit.sha256(shipped): row, "another file": {"recipe": "other"}}
     (tmp_path / "interpreters.json").write_text(json.dumps(cache))
     found = make_audit.interpreters({"run": [shipped]}, None, tmp_path, tmp_path, None)
-    assert found == [row | {"variant": "int8, repaired"}]
+    assert found == [row | {"variant": "int8, repaired", "float_output": True}]
 
 
 def test_corpora_of_few_speakers_are_left_out_of_a_further_audit(monkeypatch, place):
