@@ -6,11 +6,12 @@
 RUNS are run directories or folders that hold some. Those whose test part was scored and whose
 speakers are apart are converted to every variant into WORK, by default runs/audit, and audited,
 the folds of a recipe together. The reports (JSON, Markdown, JUnit, HTML) lie in WORK; what the
-page needs of them is taken into docs/audits.json, which is committed in their place. With PYTHON,
-one that has tflite-runtime 2.14 and numpy below 2, every file answers all test clips in three
-interpreters too; without it the page has what WORK holds of that. Without RUNS the page is written
-from docs/audits.json. Stopped at any time, the same call goes on: what is finished is not done
-again. Tests hold that the page is what this script writes.
+page needs of them is taken into docs/audits.json, which is committed in their place: anew for the
+recipes of RUNS, and what it holds of others stays. With PYTHON, one that has tflite-runtime 2.14
+and numpy below 2, every file answers all test clips in three interpreters too; without it the page
+has what WORK holds of that. Without RUNS the page is written from docs/audits.json. Stopped at any
+time, the same call goes on: what is finished is not done again. Tests hold that the page is what
+this script writes.
 """
 
 from __future__ import annotations
@@ -317,6 +318,29 @@ def collect(given: argparse.Namespace) -> dict[str, Any]:
     return {"audits": [*(family[words] for words in sorted(family)), *audits], "interpreters": rows}
 
 
+def merged(known: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Known audits and found ones: of a recipe that was found nothing stays that was known."""
+    recipes = {recipe_of(one["group"]) for one in found["audits"]}
+    audits = [one for one in known["audits"] if recipe_of(one["group"]) not in recipes]
+    rows = [row for row in known["interpreters"] if row["recipe"] not in recipes]
+    return {
+        "audits": sorted([*audits, *found["audits"]], key=place_of),
+        "interpreters": sorted([*rows, *found["interpreters"]], key=lambda row: row["recipe"]),
+    }
+
+
+def place_of(document: Mapping[str, Any]) -> tuple[bool, str]:
+    """What a page's audits are sorted by: those of the models that ship come first."""
+    return not document["group"].startswith(SHIPPED), document["group"]
+
+
+def recipe_of(group: str) -> str:
+    """The recipe of a group of runs; a model that ships has its recipe's name."""
+    if group == SHIPPED:
+        return default_model_path().stem
+    return group.removeprefix(f"{SHIPPED} as ").split(",")[0]
+
+
 def shipped_models() -> dict[str, Path]:
     """The models that ship, each by the digest of the network that it was made from."""
     models = sorted(default_model_path().parent.glob("*.tflite"))
@@ -348,7 +372,10 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.runs:
-        text = json.dumps(collect(given), indent=1, ensure_ascii=False, allow_nan=False)
+        found = collect(given)
+        if given.audits.is_file():
+            found = merged(json.loads(given.audits.read_text("utf-8")), found)
+        text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
         write_text_atomically(given.audits, text + "\n")
     content = json.loads(given.audits.read_text("utf-8"))
     write_text_atomically(given.page, page(content))

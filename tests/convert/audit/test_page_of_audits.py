@@ -327,6 +327,53 @@ def test_corpora_of_few_speakers_are_left_out_of_a_further_audit(monkeypatch, pl
     assert make_audit.parts_of("one", runs) == [("one", ())]
 
 
+def found_of(*groups, recipes):
+    return {
+        "audits": [{"group": group} for group in groups],
+        "interpreters": [{"recipe": recipe} for recipe in recipes],
+    }
+
+
+def test_a_recipe_that_is_audited_anew_leaves_the_others_as_they_were():
+    shipped, small = make_audit.SHIPPED, f"{make_audit.SHIPPED} as small"
+    known = found_of(
+        shipped, small, "default, speaker-folds", "small, speaker-folds", "toy, speaker-folds",
+        recipes=["default", "default", "small", "toy"],
+    )  # fmt: skip
+    found = found_of("small, speaker-folds, crema-d alone", small, recipes=["small", "small"])
+    merged = make_audit.merged(known, found)
+    assert [one["group"] for one in merged["audits"]] == [
+        shipped, small, "default, speaker-folds", "small, speaker-folds, crema-d alone",
+        "toy, speaker-folds",
+    ]  # fmt: skip
+    assert merged["audits"][1] is found["audits"][1]
+    recipes = [row["recipe"] for row in merged["interpreters"]]
+    assert recipes == ["default", "default", "small", "small", "toy"]
+    # Where the model that ships was made anew, nothing of the old one stays.
+    found = found_of(shipped, "default, speaker-folds", recipes=[])
+    merged = make_audit.merged(known, found)
+    assert {row["recipe"] for row in merged["interpreters"]} == {"small", "toy"}
+    assert merged["audits"][0] is found["audits"][0]
+
+
+def test_audits_that_are_committed_stay_when_others_are_made(place, tmp_path, monkeypatch, content):
+    known = found_of(make_audit.SHIPPED, "other, speaker-folds", recipes=["other"])
+    audits, page = tmp_path / "audits.json", tmp_path / "audit.md"
+    audits.write_text(json.dumps(known))
+    monkeypatch.setattr(make_audit, "collect", lambda given: content)
+    monkeypatch.setattr(make_audit, "page", lambda merged: f"{len(merged['audits'])} audits")
+    words = [place / "runs", "--audits", audits, "--page", page]
+    monkeypatch.setattr("sys.argv", ["make_audit.py", *map(str, words)])
+    make_audit.main()
+    written = json.loads(audits.read_text())
+    assert written["audits"] == [*known["audits"], *content["audits"]]
+    assert written["interpreters"] == [*known["interpreters"], *content["interpreters"]]
+    assert page.read_text() == "3 audits"
+    audits.unlink()
+    make_audit.main()
+    assert json.loads(audits.read_text()) == content
+
+
 @pytest.mark.parametrize(
     ("name", "slug"),
     [("cnn-lstm, speaker-folds", "cnn-lstm-speaker-folds"), ("a  b/c", "a-b-c")],
