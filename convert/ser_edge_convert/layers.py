@@ -105,6 +105,12 @@ def layers_of(graph: Graph, kinds: Mapping[str, str]) -> tuple[Layer, ...]:
     )
 
 
+def constant_bytes(graph: Graph, layer: Layer) -> int:
+    """Bytes of all constants that a layer's operators read, each once: its weights above all."""
+    read = {i for position in layer.operators for i in graph.operators[position].inputs}
+    return sum(graph.tensors[i].bytes for i in read if i >= 0)
+
+
 def nodes_of(graph: Graph, layers: Collection[Layer], names: Collection[str]) -> list[str]:
     """Names of the tensors that the operators of the named layers make.
 

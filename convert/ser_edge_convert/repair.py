@@ -1,10 +1,11 @@
-"""The fewest layers that must stay in floats for an int8 file to pass its gate.
+"""A few light layers that must stay in floats for an int8 file to pass its gate.
 
 First a binary search for the shortest beginning of the ranking that passes, then
-each of its layers is quantised again, the cheapest first, where the file still
-passes without it. For n layers that is log2 n files and at most one more for each
-layer kept. The search takes it that a longer beginning passes if a shorter one does;
-where noise breaks that, it finds a passing set all the same, perhaps not the smallest.
+each of its layers is quantised again, the one of most weights first, where the file
+still passes without it: a weight in floats takes four bytes. For n layers that is
+log2 n files and at most one more for each layer kept. The search takes it that a
+longer beginning passes if a shorter one does; where noise breaks that, it finds a
+passing set all the same, perhaps not the smallest.
 """
 
 from __future__ import annotations
@@ -51,8 +52,10 @@ class Repair:
         }
 
 
-def fewest(
-    ranking: Sequence[str], passes: Callable[[frozenset[str]], bool]
+def lightest(
+    ranking: Sequence[str],
+    passes: Callable[[frozenset[str]], bool],
+    weight: Callable[[str], int] = lambda name: 0,
 ) -> frozenset[str] | None:
     """A small set of layers that passes; None if not even all but the last do.
 
@@ -60,6 +63,7 @@ def fewest(
         ranking: The layers, the worst first.
         passes: Whether the file with these layers in floats is good enough; is asked
             for each set once at most.
+        weight: What a layer in floats takes; where two take the same, the worse one is kept.
     """
     if passes(frozenset()):
         return frozenset()
@@ -74,14 +78,15 @@ def fewest(
             low = middle
     kept = frozenset(ranking[:high])
     # The beginning without its last layer did not pass; that one stays.
-    for name in reversed(ranking[: high - 1]):
+    mildest_first = ranking[: high - 1][::-1]
+    for name in sorted(mildest_first, key=weight, reverse=True):
         if passes(kept - {name}):
             kept -= {name}
     return kept
 
 
 def repair(trials: Trials, gate: Gate, least: float) -> Repair:
-    """Searches for the fewest layers to leave in floats.
+    """Searches for few and light layers to leave in floats.
 
     Args:
         trials: On validation clips; the test part must not choose.
@@ -99,7 +104,7 @@ def repair(trials: Trials, gate: Gate, least: float) -> Repair:
         return loss.agreement >= least and gate.passed(loss.drop, loss.same)
 
     found = blame(trials)
-    kept = fewest(found.ranking, passes)
+    kept = lightest(found.ranking, passes, trials.weight)
     if kept is None:
         raise RepairFailed(
             f"no {len(trials.names) - 1} of the {len(trials.names)} layers in floats bring the "

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ser_edge_convert import comparison
 from ser_edge_convert.graph import read_graph
 from ser_edge_convert.inputs import Progress
+from ser_edge_convert.layers import constant_bytes
 from ser_edge_convert.quantiser import Quantiser
 from ser_edge_runtime.interpreter import Interpreter
 
@@ -107,6 +108,15 @@ class Trials:
     def names(self) -> tuple[str, ...]:
         """All layers that can be left in floats, in the order of the network."""
         return tuple(layer.name for layer in self.quantiser.layers)
+
+    def weight(self, name: str) -> int:
+        """Bytes of a layer's constants in floats.
+
+        Raises:
+            KeyError: No layer has this name.
+        """
+        layers = {layer.name: layer for layer in self.quantiser.layers}
+        return constant_bytes(self.quantiser.graph, layers[name])
 
     def loss(self, float_layers: Collection[str]) -> Loss:
         """What the file loses that leaves these layers in floats.

@@ -39,7 +39,8 @@ of accuracy or UAR that come back when it alone stays in floats, "place" its pla
 to noise in dB, and the cosine.
 
 Everything is measured on the run's validation speakers. --repair of ser-edge convert
-leaves the fewest of these layers in floats that bring the file within its gate.""",
+leaves a few of these layers in floats, those of the fewest weights, that bring the file
+within its gate.""",
 )
 @click.argument("run")
 @click.option(

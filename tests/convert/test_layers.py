@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 keras = pytest.importorskip("keras", reason="needs the extra convert")
@@ -9,7 +10,7 @@ keras = pytest.importorskip("keras", reason="needs the extra convert")
 from ser_edge_convert import export  # noqa: E402
 from ser_edge_convert.fused_lstm import prepare  # noqa: E402
 from ser_edge_convert.graph import Graph, Operator, Tensor, read_graph  # noqa: E402
-from ser_edge_convert.layers import layers_of, nodes_of, traced_name  # noqa: E402
+from ser_edge_convert.layers import constant_bytes, layers_of, nodes_of, traced_name  # noqa: E402
 from ser_edge_convert.quantisation import calibrate, quantise  # noqa: E402
 from tests.convert import networks  # noqa: E402
 
@@ -93,6 +94,17 @@ def test_the_output_of_a_layer_is_what_leaves_it(branching):
     assert by_name["dense_1"].output == graph.outputs[0]
     assert graph.tensors[by_name["enter"].output].shape[-1] == 8
     assert graph.tensors[by_name["dense"].output].shape == (1, 6)
+
+
+def test_a_layer_weighs_what_its_weights_take(branching):
+    weighs = {layer.name: constant_bytes(branching.graph, layer) for layer in branching.layers}
+    model = branching.copy
+    for name in ("inside", "dense"):
+        kernel = model.get_layer(name).kernel
+        # Beside it a bias, unless it is zero throughout, and a shape.
+        assert 4 * np.size(kernel) <= weighs[name] <= 4 * np.size(kernel) + 96
+    assert weighs["mean"] <= 64
+    assert weighs["both"] == 0
 
 
 def test_fused_layers_are_told_apart_by_their_order(recurrent):
