@@ -40,6 +40,8 @@ def need(extra: str, what: str, *modules: str) -> None:
 
 def quiet_tensorflow() -> None:
     """Keeps TensorFlow's own log off the terminal, unless the user chose a lower level."""
+    # It tells of oneDNN's kernels past every level; see ser_edge_train.networks.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("2", "3"):
         import logging
 

@@ -164,6 +164,7 @@ def child_environment() -> dict[str, str]:
         "KERAS_BACKEND": "tensorflow",
         "PYTHONHASHSEED": "0",
         "TF_CPP_MIN_LOG_LEVEL": "1",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
     }
 
 

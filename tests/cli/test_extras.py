@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +39,23 @@ def test_both_halves_of_tensorflow_are_as_quiet(monkeypatch, tensorflow_log, giv
     quiet_tensorflow()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == left
     assert tensorflow_log.level == level
+
+
+@pytest.mark.parametrize(("given", "left"), [(None, "0"), ("1", "1")])
+def test_every_processor_computes_with_the_same_kernels(monkeypatch, given, left):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", given)
+    quiet_tensorflow()
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == left
+    code = "import os, ser_edge_train.networks; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    if given is not None:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", given)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == left
 
 
 def test_an_extra_that_is_there_lets_a_command_go_on():

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # Read once, when Keras is imported: TFLite is made from TensorFlow graphs only.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# On for some processors and off for others: one seed would give each its own weights, and
+# TensorFlow says that it is on past every log level.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 class NetworkError(SerEdgeError):
