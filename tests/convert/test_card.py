@@ -201,6 +201,17 @@ def test_what_must_be_known_first_comes_first(sources):
     ]  # fmt: skip
 
 
+def test_how_the_weights_are_written_is_said_in_words(sources):
+    first = " ".join(render(sources).split("##")[0].split())
+    assert (
+        "written as int8: weights and activations in 8 bits, float32 at both ends. It hears:"
+        in first
+    )
+    metadata = replace(sources.metadata, variant="dynamic")
+    first = " ".join(render(replace(sources, metadata=metadata)).split("##")[0].split())
+    assert "written as dynamic: weights in 8 bits, activations quantised on the fly" in first
+
+
 def test_the_product_line_is_infos_and_one_line(sources):
     text = render(sources)
     answer = _product_use(sources.metadata)

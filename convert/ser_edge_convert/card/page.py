@@ -10,6 +10,7 @@ from ser_edge_convert.card import tables
 from ser_edge_convert.card.tables import joined, percent, points
 from ser_edge_convert.prose import wrapped
 from ser_edge_convert.robustness import page as robustness_page
+from ser_edge_convert.variants import VARIANTS
 from ser_edge_runtime.licences import ANSWERS, LICENCES, corpora_of, product_answer
 from ser_edge_runtime.metadata import Metadata
 from ser_edge_train.fairness import wide_gaps
@@ -99,8 +100,9 @@ def _head(sources: Sources) -> list[str]:
         f"`{content['file']}` names one of {len(labels)} acted emotions ({', '.join(labels)}) in a "
         f"recording of one speaker. It has {size:.0f} KB: a network of the kind "
         f"`{network['network']}` with {network['parameters']:,} parameters, written as "
-        f"{metadata.variant}. It hears: {'; '.join(sources.front_end)}. Audio never leaves the "
-        "machine: the runtime opens no connection.",
+        f"{metadata.variant}: {VARIANTS[metadata.variant].meaning}. It hears: "
+        f"{'; '.join(sources.front_end)}. Audio never leaves the machine: the runtime opens no "
+        "connection.",
         "",
         "## May I use it in a product?",
         "",

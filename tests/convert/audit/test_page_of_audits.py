@@ -307,8 +307,9 @@ def test_a_difference_between_interpreters_shows():
 
 
 def test_files_with_layers_in_floats_are_told_apart(tmp_path):
-    shipped = default_model_path()
-    row = {"recipe": "default", "fold": 1}
+    shipped = default_model_path().with_name("small.tflite")
+    assert read_model_file(shipped).metadata.provenance["float_layers"]
+    row = {"recipe": "small", "fold": 1}
     cache = {make_audit.sha256(shipped): row, "another file": {"recipe": "other"}}
     (tmp_path / "interpreters.json").write_text(json.dumps(cache))
     found = make_audit.interpreters({"run": [shipped]}, None, tmp_path, tmp_path, None)

@@ -15,7 +15,9 @@ from ser_edge_convert.lint.compilers import compile_for
 from ser_edge_runtime.model_file import default_model_path, read_model_file
 
 DATA = Path(__file__).resolve().parents[2] / "data"
-DEFAULT = read_model_file(default_model_path()).flatbuffer
+# In int8, so that every target has a say.
+SHIPPED = default_model_path().with_name("small.tflite")
+SMALL = read_model_file(SHIPPED).flatbuffer
 BESIDE = str(Path(sys.executable).parent)
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the stand-ins are shell scripts")
 
@@ -46,14 +48,14 @@ def stand_in(folder: Path, name: str, output: str, code: int = 0) -> None:
 
 def test_targets_without_a_compiler_have_none():
     for target in ("cpu", "web", "gpu"):
-        assert compile_for(DEFAULT, target) is None
+        assert compile_for(SMALL, target) is None
 
 
 def test_a_compiler_that_is_not_there_says_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    assert compile_for(DEFAULT, "ethos-u") is None
-    assert compile_for(DEFAULT, "edgetpu") is None
+    assert compile_for(SMALL, "ethos-u") is None
+    assert compile_for(SMALL, "edgetpu") is None
 
 
 @pytest.mark.skipif(
@@ -61,7 +63,7 @@ def test_a_compiler_that_is_not_there_says_nothing(monkeypatch, tmp_path):
     and not ("CI" in os.environ and platform.machine() == "x86_64"),
     reason="vela is not installed: pip install 'ser-edge[vela]'",
 )
-@pytest.mark.parametrize("flatbuffer", [DEFAULT, (DATA / "toy_int8.tflite").read_bytes()])
+@pytest.mark.parametrize("flatbuffer", [SMALL, (DATA / "toy_int8.tflite").read_bytes()])
 def test_vela_maps_what_the_table_says(flatbuffer):
     made = compile_for(flatbuffer, "ethos-u")
     assert made is not None
@@ -91,7 +93,7 @@ def test_vela_refuses_what_the_table_refuses():
 def test_edgetpu_compilers_words_are_read(monkeypatch, tmp_path):
     stand_in(tmp_path, "edgetpu_compiler", EDGETPU)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    made = compile_for(DEFAULT, "edgetpu")
+    made = compile_for(SMALL, "edgetpu")
     assert made is not None
     assert made.compiler == "edgetpu_compiler 16.0.384591198"
     assert made.accepted
@@ -118,7 +120,7 @@ def test_edgetpu_compilers_refusal_is_its_last_words(monkeypatch, tmp_path):
 def test_a_compiler_that_says_nothing_is_named_by_its_exit_code(monkeypatch, tmp_path):
     stand_in(tmp_path, "edgetpu_compiler", "", code=3)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    made = compile_for(DEFAULT, "edgetpu")
+    made = compile_for(SMALL, "edgetpu")
     assert made is not None
     assert (made.accepted, made.message) == (False, "ended with exit code 3")
 
@@ -152,7 +154,7 @@ def micro(monkeypatch, tmp_path):
 
 def test_tflite_micro_runs_the_file_and_tells_its_arena(micro):
     micro("pass")
-    made = compile_for(DEFAULT, "micro")
+    made = compile_for(SMALL, "micro")
     assert made is not None
     assert (made.compiler, made.accepted) == ("tflite-micro 0.7", True)
     assert made.summary == {"arena_bytes": 19840}
@@ -160,7 +162,7 @@ def test_tflite_micro_runs_the_file_and_tells_its_arena(micro):
 
 def test_tflite_micros_refusal_is_told(micro):
     micro("raise RuntimeError('TFLM failed to allocate tensors')")
-    made = compile_for(DEFAULT, "micro")
+    made = compile_for(SMALL, "micro")
     assert made is not None
     assert not made.accepted
     assert made.message.endswith("TFLM failed to allocate tensors")
@@ -168,7 +170,7 @@ def test_tflite_micros_refusal_is_told(micro):
 
 def test_tflite_micro_ending_the_process_is_a_refusal(micro):
     micro("import os; os.abort()")
-    made = compile_for(DEFAULT, "micro")
+    made = compile_for(SMALL, "micro")
     assert made is not None
     assert not made.accepted
     assert made.message
@@ -178,4 +180,4 @@ def test_a_library_that_cannot_be_imported_counts_as_none(micro):
     micro("pass")
     __import__("importlib").invalidate_caches()
     (Path(os.environ["PYTHONPATH"]) / "tflite_micro" / "runtime.py").write_text("import nothing_")
-    assert compile_for(DEFAULT, "micro") is None
+    assert compile_for(SMALL, "micro") is None

@@ -20,6 +20,9 @@ from tests.convert.lint.graphs import numbers, one, tensor, weights
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 DEFAULT = read_model_file(default_model_path()).flatbuffer
+# In int8, so that every target has a say.
+SHIPPED = default_model_path().with_name("small.tflite")
+SMALL = read_model_file(SHIPPED).flatbuffer
 FLOAT = tensor(dtype="float32", scales=(), zero_points=())
 
 
@@ -52,12 +55,32 @@ def joined(*graphs: Graph) -> Graph:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_default_model_runs_everywhere(target):
-    report = lint(DEFAULT, target)
+def test_the_smallest_model_runs_everywhere(target):
+    report = lint(SMALL, target)
     assert report.runs, report.verdict
     assert report.verdict.startswith(f"runs on {target}")
     assert sum(report.counts.values()) == len(report.findings)
     assert [finding.position for finding in report.findings] == list(range(len(report.findings)))
+
+
+@pytest.mark.parametrize("target", ["cpu", "web", "gpu"])
+def test_the_default_model_runs_where_there_is_a_processor(target):
+    report = lint(DEFAULT, target)
+    assert report.runs, report.verdict
+    assert report.counts["mapped"] == len(report.findings)
+
+
+@pytest.mark.parametrize("target", ["micro", "ethos-u", "edgetpu"])
+def test_where_it_does_not_run_it_is_said_why(target):
+    report = lint(DEFAULT, target)
+    assert not report.runs
+    if target == "micro":
+        missing = {f.operator for f in report.findings if f.status is Status.MISSING}
+        assert missing == {"CONV_2D", "FULLY_CONNECTED"}
+        assert "has int8 weights under float32 activations" in report.findings[2].reasons
+    else:
+        assert "not quantised: all activations are float32" in report.verdict
+        assert report.verdict.endswith("convert with --variant int8-io")
 
 
 def in_floats(graph: Graph) -> list[int]:
@@ -70,10 +93,10 @@ def in_floats(graph: Graph) -> list[int]:
     ]
 
 
-def test_what_the_default_model_has_in_floats_stays_on_the_processor():
-    floats = in_floats(read_graph(DEFAULT))
-    assert 2 < len(floats) < len(read_graph(DEFAULT).operators) - 2
-    left = [f for f in lint(DEFAULT, "ethos-u").findings if f.status is not Status.MAPPED]
+def test_what_the_smallest_model_has_in_floats_stays_on_the_processor():
+    floats = in_floats(read_graph(SMALL))
+    assert 2 < len(floats) < len(read_graph(SMALL).operators) - 2
+    left = [f for f in lint(SMALL, "ethos-u").findings if f.status is not Status.MAPPED]
     assert [f.position for f in left] == floats
     assert left[0].operator == "QUANTIZE"
     assert all(f.status is Status.CPU for f in left)
@@ -81,14 +104,14 @@ def test_what_the_default_model_has_in_floats_stays_on_the_processor():
 
 
 def test_the_share_before_the_first_unsupported_passes_over_the_conversion_at_the_input():
-    report = lint(DEFAULT, "edgetpu")
-    ends, first, *_ = in_floats(read_graph(DEFAULT))
+    report = lint(SMALL, "edgetpu")
+    ends, first, *_ = in_floats(read_graph(SMALL))
     assert ends == 0
     assert report.share == (first - 1) / len(report.findings)
     left = [f.position for f in report.findings if f.status is not Status.MAPPED]
     assert left == [0, *range(first, len(report.findings))]
     assert f"{100 * report.share:.0f} % before the first" in report.verdict
-    assert lint(DEFAULT, "ethos-u").share is None, "it takes operators in any place"
+    assert lint(SMALL, "ethos-u").share is None, "it takes operators in any place"
     assert lint(toy("toy_int8"), "edgetpu").share is not None
 
 
@@ -190,7 +213,7 @@ def test_no_accelerator_runs_the_body_of_a_loop(lint_graphs):
 
 
 def test_the_release_that_a_file_needs_is_told(lint_graphs):
-    (note,) = lint(DEFAULT, "cpu").notes
+    (note,) = lint(SMALL, "cpu").notes
     assert "tflite-runtime" not in note
     graph = one("FULLY_CONNECTED", FLOAT, weights(), output=FLOAT, version=12)
     (note,) = lint_graphs("cpu", graph).notes
@@ -216,7 +239,7 @@ def test_means_over_a_constant_axis_alone(lint_graphs):
 
 
 def test_the_compiler_has_the_last_word():
-    report = lint(DEFAULT, "ethos-u")
+    report = lint(SMALL, "ethos-u")
     takes = replace(report, compilation=Compilation("vela 5.2.0", True, {"sram_kib": 58.8}))
     assert takes.runs
     assert takes.verdict.endswith("; vela 5.2.0 takes it")
@@ -229,7 +252,7 @@ def test_the_compiler_has_the_last_word():
 
 
 def test_a_report_is_json():
-    report = lint(DEFAULT, "edgetpu")
+    report = lint(SMALL, "edgetpu")
     read = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert read["report_version"] == 1
     assert read["runs"] is True
@@ -241,20 +264,20 @@ def test_a_report_is_json():
 
 def test_unknown_targets_and_other_bytes_are_refused():
     with pytest.raises(ConversionRefused, match="no target 'moon'"):
-        lint(DEFAULT, "moon")
+        lint(SMALL, "moon")
     with pytest.raises(ConversionFailed, match="not a TensorFlow Lite file"):
         lint(b"nothing", "cpu")
 
 
-@pytest.mark.parametrize("length", [8, 40, 1000, len(DEFAULT) - 3000])
+@pytest.mark.parametrize("length", [8, 40, 1000, len(SMALL) - 3000])
 def test_a_file_cut_short_is_one_line(length):
     with pytest.raises(ConversionFailed, match="damaged or cut short") as caught:
-        lint(DEFAULT[:length], "cpu")
+        lint(SMALL[:length], "cpu")
     assert "\n" not in str(caught.value)
 
 
 def test_any_tflite_can_be_read(tmp_path):
-    assert read_flatbuffer(default_model_path()) == (DEFAULT, "cpu")
+    assert read_flatbuffer(SHIPPED) == (SMALL, "micro")
     assert read_flatbuffer(DATA / "toy_int8.tflite") == (toy("toy_int8"), "")
     with pytest.raises(UnreadableModel):
         read_flatbuffer(tmp_path / "none.tflite")
@@ -262,6 +285,6 @@ def test_any_tflite_can_be_read(tmp_path):
     with pytest.raises(NotAModel):
         read_flatbuffer(tmp_path / "text")
     changed = tmp_path / "changed.tflite"
-    changed.write_bytes(default_model_path().read_bytes() + b"\0")
+    changed.write_bytes(SHIPPED.read_bytes() + b"\0")
     with pytest.raises(ZipNotCanonical):
         read_flatbuffer(changed)
