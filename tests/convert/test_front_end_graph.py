@@ -221,8 +221,11 @@ def test_the_features_are_normalised_as_the_normaliser_does():
     np.testing.assert_allclose(found, normaliser(FrontEnd(spec)(row)), atol=BOUND)
 
 
-def test_logarithms_are_rounded_as_numpy_rounds_them():
-    """Bits that differ take an int8 network's input over to the next step, so few may."""
+def test_logarithms_are_rounded_to_the_nearest():
+    """Bits that differ take an int8 network's input over to the next step, so few may.
+
+    Of numpy's own in float32 half are the nearest with AVX-512, nearly all without.
+    """
     values = np.concatenate([np.geomspace(1e-10, 1e6, 4000), 2.0 ** np.arange(-33, 20), [1.0]])
     values = values.astype(np.float32)
 
@@ -232,7 +235,7 @@ def test_logarithms_are_rounded_as_numpy_rounds_them():
         made = make(builder, fed)
         return Interpreter(with_metadata(builder.finish(made, "made", "fed"), b"")).invoke(values)
 
-    expected = np.log10(values)
+    expected = np.log10(values.astype(np.float64)).astype(np.float32)
     assert np.mean(computed(log10) == expected) > 0.8
     plain = computed(lambda to, fed: to.multiply(to.unary("LOG", fed), 1 / np.log(10)))
     assert np.mean(plain == expected) < 0.7, "then log10 might be done without"
