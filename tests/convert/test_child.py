@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_edge_convert.child import Desk, Job, run_child
+from ser_edge_convert.child import Desk, Job, child_environment, run_child
 from ser_edge_convert.errors import BadNetwork, ConversionCrashed, ConversionFailed
 from ser_edge_runtime.errors import MissingExtra
 
@@ -145,3 +145,12 @@ def test_the_parent_loads_no_tensorflow():
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
+
+
+def test_a_child_computes_with_one_kind_of_kernels_whatever_is_asked(monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    environment = child_environment()
+    assert environment["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    assert environment["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
