@@ -6,8 +6,8 @@
 RUNS are run directories of one recipe; of each RUN, FILES must have one float32 and one int8
 model file (`ser-edge convert`), or they are made in WORK. Without `--part` the validation
 speakers are heard; with `--part test` only runs do whose test part was scored before. Noise is
-that of `--noise`; without it, many voices at once, mixed from recordings of corpora that are not
-heard here. WORK, by default runs/robustness, keeps the answers: stopped at any time, the same
+that of `--noise`; without it, many voices at once, of speakers that are not heard here and that no
+run was trained on; where there are none, of anybody. WORK, by default runs/robustness, keeps the answers: stopped at any time, the same
 call goes on. Features are not kept. Without RUNS the page is written from docs/robustness.json.
 Tests hold that the page is what this script writes.
 """
@@ -30,7 +30,7 @@ from ser_edge_runtime.errors import SerEdgeError
 from ser_edge_runtime.files import write_text_atomically
 from ser_edge_runtime.model_file import read_model_file
 from ser_edge_train.disturbances import disturbances, write_babble
-from ser_edge_train.manifest import Manifest
+from ser_edge_train.manifest import Clip, Manifest
 from ser_edge_train.run_directory import RunDirectory
 
 FIGURES = Path(__file__).with_name("robustness.json")
@@ -38,6 +38,7 @@ PAGE = Path(__file__).with_name("robustness.md")
 FORMS = ("float32", "int8")
 MANY_SPEAKERS = ("ravdess", "crema-d")
 BABBLE = "six voices at once (other recorded noise was not at hand)"
+STRANGERS = f"{BABBLE}, of speakers that no run was trained on"
 
 
 def model_files(
@@ -81,12 +82,26 @@ def noise_folder(
     """Where the recorded noise lies, and what it is; voices are mixed where none was named."""
     if given is not None:
         return given, f"recordings of {given.name}"
-    heard = {row.corpus for one in references for row in one.answers}
-    recordings = references[0].recordings
-    others = [clip for clip in recordings.usable if clip.corpus not in heard]
+    clips, meaning = voices(references)
     folder = work / "babble"
-    write_babble(recordings, others or recordings.usable, folder)
-    return folder, BABBLE
+    write_babble(references[0].recordings, clips, folder)
+    return folder, meaning
+
+
+def voices(references: Sequence[Reference]) -> tuple[list[Clip], str]:
+    """Whose voices make the noise, and what it then is; nobody's that a network has learnt."""
+    recordings = references[0].recordings
+    heard = {row.speaker_key for one in references for row in one.answers}
+    trained = {
+        clip.speaker_key
+        for one in references
+        for clip in one.inputs.partition.clips(one.inputs.manifest, "train")
+    }
+    strangers = [clip for clip in recordings.usable if clip.speaker_key not in trained]
+    others = [clip for clip in strangers if clip.speaker_key not in heard]
+    if others or strangers:
+        return others or strangers, STRANGERS
+    return list(recordings.usable), BABBLE
 
 
 def told() -> Any:

@@ -1,8 +1,10 @@
-"""Writes docs/model-search.md, what each trial reached: ``python docs/make_search.py [STUDY...]``.
+"""Writes docs/model-search.md, what each trial reached:
 
-With STUDY, folders that ``ser-edge study own`` wrote, their figures are first taken into
-docs/model-search/trials.json, which is committed in the place of the runs. Tests hold that the
-page is what this script writes.
+    python docs/make_search.py [ROUND STUDY...]
+
+With ROUND, a folder of docs/model-search, and STUDY, folders that ``ser-edge study own`` wrote of
+its trials, their figures are first taken into its trials.json, which is committed in the place of
+the runs. Tests hold that the page is what this script writes.
 """
 
 from __future__ import annotations
@@ -19,12 +21,11 @@ from ser_edge_runtime.errors import FileError
 from ser_edge_runtime.files import write_text_atomically
 from ser_edge_train.recipes import load_recipe
 from ser_edge_train.report.history import read_history
+from ser_edge_train.studies.conditions import NOISY
 from ser_edge_train.studies.study import AS_RECORDED
 
 HERE = Path(__file__).parent
-RUNS = HERE / "model-search" / "trials.json"
-STUDENT = HERE / "model-search" / "student.toml"
-TRIALS = HERE / "model-search" / "trials.toml"
+SEARCH = HERE / "model-search"
 PAGE = HERE / "model-search.md"
 IDENTITY = ("trial", "fold", "seed")
 CORPORA = ("all", "ravdess", "crema-d", "savee")
@@ -33,15 +34,26 @@ TITLES = {"all": "all", "ravdess": "RAVDESS", "crema-d": "CREMA-D", "savee": "SA
 HEAD = """\
 # The search for a default model
 
-Written by `python docs/make_search.py` from the trials' `study.json`
-([trials.json](model-search/trials.json)); nothing here is typed. `docs/model-search/run.sh` is how
-they were made: [student.toml](model-search/student.toml) and, a change each,
-[trials.toml](model-search/trials.toml). UAR in per cent on **validation** speakers, over the
-classes that each corpus has; the test part was not looked at. Those speakers chose each run's
+Written by `python docs/make_search.py` from the trials' `study.json`; nothing here is typed.
+`docs/model-search/run.sh` is how they were made. UAR in per cent on **validation** speakers, over
+the classes that each corpus has; the test part was not looked at. Those speakers chose each run's
 epoch too, and a fold has few of them, so that two points between trials are nothing. The loss, in
 nats a validation clip, tells trials apart that UAR does not; labels that are smoothed raise it.
 Mean and standard deviation where there are several folds or seeds.
 """
+ABOUT = {
+    "first": """\
+## The first round
+
+What to make the network of, and how to teach it.
+""",
+    "second": """\
+## The second round
+
+Around what the first round chose, in less time a trial. The last columns are the same clips with
+six other validation speakers talking 10 dB below: what the first choice could not bear.
+""",
+}
 
 
 class SearchError(FileError):
@@ -76,13 +88,15 @@ def collect(folder: Path) -> list[dict[str, Any]]:
             "loss": min(
                 row["val_loss"] for row in read_history(folder / run["run"] / "history.csv")
             ),
-            "uar": {
-                corpus: figures["uar"]
-                for corpus, figures in run["scores"][AS_RECORDED.name].items()
-            },
+            "uar": _uar(run["scores"], AS_RECORDED.name),
+            "noisy": _uar(run["scores"], NOISY),
         }
         for run in values["runs"]
     ]
+
+
+def _uar(scores: Mapping[str, Any], condition: str) -> dict[str, float]:
+    return {corpus: figures["uar"] for corpus, figures in scores.get(condition, {}).items()}
 
 
 def merged(
@@ -93,34 +107,63 @@ def merged(
     return [by_identity[key] for key in sorted(by_identity)]
 
 
-def page(runs: Sequence[Mapping[str, Any]], summaries: Mapping[str, str]) -> str:
+def page(rounds: Mapping[str, tuple[Sequence[Mapping[str, Any]], Mapping[str, str]]]) -> str:
     """The text of docs/model-search.md.
 
     Args:
-        runs: As :func:`collect` gives them.
-        summaries: Of the trials by name, in the order of the page.
+        rounds: By name, runs as :func:`collect` gives them, and summaries of the trials by
+            name in the order of the page.
     """
+    parts = [HEAD]
+    for name, (runs, summaries) in rounds.items():
+        here = f"model-search/{name}"
+        files = (
+            f"[student.toml]({here}/student.toml) and, a change each, "
+            f"[trials.toml]({here}/trials.toml)"
+        )
+        parts += [ABOUT[name], f"{files}; figures: [trials.json]({here}/trials.json).\n"]
+        parts.append(table(runs, summaries))
+    return "\n".join(parts)
+
+
+def table(runs: Sequence[Mapping[str, Any]], summaries: Mapping[str, str]) -> str:
+    """A row for each trial of a round, and the names of those that were not run."""
+    noisy = any(run.get("noisy") for run in runs)
     columns = ["trial", "what it is", "values", "epochs", "runs", "loss"]
     columns += [TITLES[corpus] for corpus in CORPORA]
-    lines = [HEAD, "| " + " | ".join(columns) + " |", "|---|---|" + "---:|" * (len(columns) - 2)]
+    columns += [f"{TITLES[corpus]}, voices" for corpus in CORPORA if noisy]
+    lines = ["| " + " | ".join(columns) + " |", "|---|---|" + "---:|" * (len(columns) - 2)]
     for name, summary in summaries.items():
         own = [run for run in runs if run["trial"] == name]
         if own:
-            lines.append("| " + " | ".join(_cells(name, summary, own)) + " |")
+            lines.append("| " + " | ".join(_cells(name, summary, own, noisy)) + " |")
     missing = [name for name in summaries if not any(run["trial"] == name for run in runs)]
     if missing:
         lines += ["", f"Not run yet: {', '.join(f'`{name}`' for name in missing)}."]
     return "\n".join(lines) + "\n"
 
 
-def summaries_of(student: Path, trials: Path) -> dict[str, str]:
-    """What each trial is, by name: the student, then those of the file."""
-    listed = tomllib.loads(trials.read_text(encoding="utf-8"))["trial"]
+def summaries_of(folder: Path) -> dict[str, str]:
+    """What each trial of a round is, by name: the student, then those of the file."""
+    listed = tomllib.loads((folder / "trials.toml").read_text(encoding="utf-8"))["trial"]
     own = {trial["name"]: trial["summary"] for trial in listed}
-    return {"recipe": f"{load_recipe(str(student)).name} as it is", **own}
+    return {"recipe": f"{load_recipe(str(folder / 'student.toml')).name} as it is", **own}
 
 
-def _cells(name: str, summary: str, own: Sequence[Mapping[str, Any]]) -> list[str]:
+def known_runs(folder: Path) -> list[dict[str, Any]]:
+    """The figures of a round that are kept; none before its first trial."""
+    path = folder / "trials.json"
+    found: list[dict[str, Any]] = []
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else found
+
+
+def written() -> str:
+    """The page of what is kept."""
+    folders = {name: SEARCH / name for name in ABOUT}
+    return page({name: (known_runs(at), summaries_of(at)) for name, at in folders.items()})
+
+
+def _cells(name: str, summary: str, own: Sequence[Mapping[str, Any]], noisy: bool) -> list[str]:
     epochs = sorted({run["epochs"] for run in own})
     return [
         f"`{name}`",
@@ -130,7 +173,8 @@ def _cells(name: str, summary: str, own: Sequence[Mapping[str, Any]]) -> list[st
         str(len(own)),
         _spread([run["loss"] for run in own], 3),
         *(
-            _spread([100 * run["uar"][corpus] for run in own if corpus in run["uar"]], 1)
+            _spread([100 * run[kind][corpus] for run in own if corpus in run.get(kind, {})], 1)
+            for kind in (("uar", "noisy") if noisy else ("uar",))
             for corpus in CORPORA
         ),
     ]
@@ -145,11 +189,16 @@ def _spread(values: Sequence[float], digits: int) -> str:
 
 def main() -> None:
     """Takes in the folders of studies that are named, and writes the page."""
-    known = json.loads(RUNS.read_text(encoding="utf-8")) if RUNS.is_file() else []
-    for folder in map(Path, sys.argv[1:]):
-        known = merged(known, collect(folder))
-        write_text_atomically(RUNS, json.dumps(known, indent=1) + "\n")
-    write_text_atomically(PAGE, page(known, summaries_of(STUDENT, TRIALS)))
+    named = sys.argv[1:]
+    if named:
+        if named[0] not in ABOUT:
+            raise SystemExit(f"{named[0]}: no round; name one of {', '.join(ABOUT)}")
+        folder = SEARCH / named[0]
+        known = known_runs(folder)
+        for study in map(Path, named[1:]):
+            known = merged(known, collect(study))
+        write_text_atomically(folder / "trials.json", json.dumps(known, indent=1) + "\n")
+    write_text_atomically(PAGE, written())
 
 
 if __name__ == "__main__":

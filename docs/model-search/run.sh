@@ -1,36 +1,50 @@
 #!/usr/bin/env bash
 # Runs the trials of the search for a default model and writes what came of them into
 # docs/model-search.md:
-#   docs/model-search/run.sh MANIFEST EMBEDDINGS [WORK] [FOLD] [TRIAL...]
-# MANIFEST is what `ser-edge scan` wrote, EMBEDDINGS an encoder's (see docs/teacher.md); WORK, by
-# default runs/search, takes the runs and the features; FOLD, by default 1, is the one whose
-# validation speakers choose; without TRIAL all are run, the student as it is among them
-# (`recipe`). Stopped at any time, the same call goes on. The test part is not looked at.
+#   docs/model-search/run.sh ROUND MANIFEST EMBEDDINGS [WORK] [FOLD] [TRIAL...]
+# ROUND is first or second, the folders beside this file. MANIFEST is what `ser-edge scan` wrote,
+# EMBEDDINGS an encoder's (see docs/teacher.md); WORK, by default runs/search, takes the runs and
+# the features; FOLD, by default 1, is the one whose validation speakers choose; without TRIAL all
+# are run, the student as it is among them (`recipe`). The second round scores them too with six
+# validation speakers at once 10 dB behind each clip. Stopped at any time, the same call goes on.
+# Two calls at once, of other trials, need two values of OUT, by default WORK/ROUND-FOLD; STORE is
+# where features are kept. The test part is not looked at.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-manifest=${1:?manifest.csv that ser-edge scan wrote}
-embeddings=${2:?embeddings of its recordings, an .npz file}
-work=${3:-runs/search}
-fold=${4:-1}
-trials=("${@:5}")
+name=${1:?first or second}
+round=docs/model-search/$name
+manifest=${2:?manifest.csv that ser-edge scan wrote}
+embeddings=${3:?embeddings of its recordings, an .npz file}
+work=${4:-runs/search}
+fold=${5:-1}
+trials=("${@:6}")
+out=${OUT:-$work/$name-$fold}
+recipe=$out.toml
+teacher=$work/teacher-$fold.csv
+voices=$work/voices-$fold
 
 mkdir -p "$work"
-# What is particular to this machine and fold, in a copy of the recipe.
-python - "$embeddings" "$work" "$fold" <<'EOF'
+# What is particular to this machine and fold, in a copy of the recipe; and the voices.
+python - "$round/student.toml" "$manifest" "$embeddings" "$teacher" "$voices" "$fold" "$recipe" <<'EOF'
 import sys
 from pathlib import Path
+from ser_edge_train.disturbances import write_babble
+from ser_edge_train.manifest import Manifest
+from ser_edge_train.plan import make_plan
 from ser_edge_train.recipes import load_recipe
-embeddings, work, fold = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-student = load_recipe("docs/model-search/student.toml").with_changes(
-    fold=fold, teacher=str(work / f"teacher-{fold}.csv"), hint=embeddings
-)
-(work / f"student-{fold}.toml").write_text(student.to_toml(), encoding="utf-8")
+student, manifest, embeddings, teacher, voices, fold, recipe = sys.argv[1:]
+found = load_recipe(student).with_changes(fold=int(fold), teacher=teacher, hint=embeddings)
+Path(recipe).write_text(found.to_toml(), encoding="utf-8")
+if not Path(voices).is_dir():
+    plan = make_plan(found.model_copy(update={"teacher": None}), Manifest.read(manifest))
+    write_babble(plan.manifest, plan.clips("validation"), Path(voices))
 EOF
-recipe=$work/student-$fold.toml
-[ -f "$work/teacher-$fold.csv" ] || ser-edge teach "$embeddings" --recipe "$recipe" \
-    --data "$manifest" --out "$work/teacher-$fold.csv"
+[ -f "$teacher" ] ||
+    ser-edge teach "$embeddings" --recipe "$recipe" --data "$manifest" --out "$teacher"
 chosen=()
 [ ${#trials[@]} -eq 0 ] || chosen=(--variants "$(IFS=,; echo "${trials[*]}")")
-ser-edge study own --trials docs/model-search/trials.toml --recipe "$recipe" --data "$manifest" \
-    --store "$work/features" --out "$work/fold-$fold" --seeds 1 "${chosen[@]}"
-python docs/make_search.py "$work/fold-$fold"
+noise=()
+[ "$name" = first ] || noise=(--noise "$voices")
+ser-edge study own --trials "$round/trials.toml" --recipe "$recipe" --data "$manifest" \
+    --store "${STORE:-$work/features}" --out "$out" --seeds 1 "${chosen[@]}" "${noise[@]}"
+python docs/make_search.py "$name" "$out"

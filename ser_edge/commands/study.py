@@ -69,7 +69,7 @@ stay, a begun one is resumed.""",
 @click.option("--model", metavar="MODEL|RUN", help="Finished model to score instead of training "
               "(clip-length and noise).")  # fmt: skip
 @click.option("--noise", "recordings", metavar="FOLDER", help="Recordings of noise for the study "
-              "noise; by default the noise is white.")  # fmt: skip
+              "noise, by default white, and for own, by default none (10 dB).")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say which runs would be made, and make none.")
 @store_option
 @processes_option
@@ -123,8 +123,8 @@ def command(
         raise click.UsageError("--data is needed: the recordings")
     if partition is not None and (protocol is not None or fold is not None):
         raise click.UsageError("--partition divides by itself: no --protocol, no --fold")
-    if recordings is not None and name != "noise":
-        raise click.UsageError("--noise is for the study noise")
+    if recordings is not None and name not in ("noise", "own"):
+        raise click.UsageError("--noise is for the studies noise and own")
     of_trainings = {"--epochs": epochs, "--protocol": protocol, "--fold": fold}
     for option, given in {**of_trainings, "--variants": variants}.items():
         if model is not None and given is not None:

@@ -38,6 +38,10 @@ def waveform(**values: object) -> dict[str, object]:
     return {"augmentation__waveform": {"copies": 1, **values}}
 
 
+def voices(**values: object) -> dict[str, object]:
+    return {**waveform(gain={}), "augmentation__voices": values}
+
+
 def fault_of(**changes: object) -> str:
     with pytest.raises(RecipeError) as fault:
         toy_recipe(**changes)
@@ -149,6 +153,20 @@ def test_the_canonical_text_holds_what_decides_a_copy():
         (
             {"augmentation__gain_db": 6, "front_end__level": 0.1},
             "augmentation.gain_db: front_end.level takes every difference of level away",
+        ),
+        ({"augmentation__voices": {}}, "augmentation: voices: they talk behind copies"),
+        (voices(number=[3, 2]), "augmentation.voices.number: the first of [3, 2] must not be"),
+        (voices(number=[0, 2]), "augmentation.voices.number.0: "),
+        (voices(number=[1, 101]), "augmentation.voices.number.1: "),
+        (voices(snr_db=[10.0, 5.0]), "augmentation.voices.snr_db: "),
+        (voices(probability=0.0), "augmentation.voices.probability: "),
+        (voices(loud=True), "augmentation.voices.loud: no such field"),
+        *(
+            (
+                {"front_end__features": [{"kind": "log_mel"}, {"kind": kind}], **voices()},
+                f"augmentation.voices: of {kind} two sounds do not make the sum; leave it out",
+            )
+            for kind in ("zcr", "chroma", "spectral_contrast")
         ),
     ],
 )

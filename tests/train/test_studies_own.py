@@ -168,3 +168,10 @@ def test_bytes_that_are_no_text_and_a_missing_file_are_one_line(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(StudyError, match="not TOML"):
         own_study(OWN, path)
+
+
+def test_with_noise_each_trial_is_scored_in_it_too(tmp_path):
+    assert [each.name for each in plan_of(tmp_path).conditions] == ["as recorded"]
+    clean, noisy = plan_of(tmp_path, recordings="voices").conditions
+    assert clean == plan_of(tmp_path).conditions[0]
+    assert (noisy.name, noisy.snr_db, noisy.recordings) == ("in noise", 10.0, "voices")

@@ -32,6 +32,7 @@ from ser_edge_train.manifest import Clip, Manifest, clip_name
 from ser_edge_train.workers import CHUNK, Progress, chunks, cores, work
 
 if TYPE_CHECKING:
+    from ser_edge_train.augmentation.voices import Background
     from ser_edge_train.augmentation.waveform import Copies
     from ser_edge_train.recipes.augmentation import Waveform
 
@@ -174,13 +175,21 @@ class FeatureStore:
             )
         return self._compute(clip, self._recordings)
 
-    def features(self, clip: Utterance) -> Frames:
+    def features(self, clip: Utterance, behind: Background | None = None) -> Frames:
         """Features of a clip before the normaliser, float32 of the spec's ``output_shape``.
+
+        Args:
+            clip: The clip, or one of its copies.
+            behind: Who talks behind copies; behind recordings nobody does.
 
         Raises:
             SerEdgeError: As :meth:`frames`.
         """
-        return self._front_end.clip(self.frames(clip))
+        frames = self.frames(clip)
+        recording, copy = _clip_and_copy(clip)
+        if behind is not None and copy:
+            frames = behind.add(frames, recording, copy, self.frames)
+        return self._front_end.clip(frames)
 
     def matrix(
         self,
@@ -188,6 +197,7 @@ class FeatureStore:
         path: str | os.PathLike[str],
         processes: int | None = None,
         progress: Progress | None = None,
+        behind: Background | None = None,
     ) -> np.memmap[tuple[int, ...], np.dtype[np.float32]]:
         """Features of many clips in one file, read through a memory map.
 
@@ -199,6 +209,7 @@ class FeatureStore:
             path: The ``.npy`` to write; an existing one is replaced.
             processes: As for :meth:`fill`.
             progress: Called with (clips done, clips in all).
+            behind: As for :meth:`features`.
 
         Returns:
             float32 (clips, *output_shape), read-only, before the normaliser.
@@ -212,7 +223,7 @@ class FeatureStore:
         beside = target.with_name(f".{target.name}.{os.getpid()}.part")
         shape = (len(clips), *self.spec.output_shape)
         start = _write_header(beside, shape)
-        job = self._job(beside, start)
+        job = self._job(beside, start, behind)
         done = 0
         try:
             workers = _workers(processes, len(clips))
@@ -225,8 +236,10 @@ class FeatureStore:
             beside.unlink(missing_ok=True)
         return np.lib.format.open_memmap(target, mode="r")
 
-    def _job(self, matrix: Path | None = None, start: int = 0) -> _Job:
-        return _Job(self.root, self.spec, self._recordings, self._copies, matrix, start)
+    def _job(
+        self, matrix: Path | None = None, start: int = 0, behind: Background | None = None
+    ) -> _Job:
+        return _Job(self.root, self.spec, self._recordings, self._copies, matrix, start, behind)
 
     def _name_of(self, utterance: Utterance) -> str:
         clip, copy = _clip_and_copy(utterance)
@@ -298,6 +311,7 @@ class _Job:
     copies: Copies | None
     matrix: Path | None = None
     matrix_start: int = 0
+    behind: Background | None = None
 
 
 def _store_of(job: _Job) -> FeatureStore:
@@ -328,18 +342,20 @@ class _Matrix(NamedTuple):
     store: FeatureStore
     path: Path
     start: int
+    behind: Background | None
 
 
 def _matrix_of(job: _Job) -> _Matrix:
     assert job.matrix is not None
-    return _Matrix(_store_of(job), job.matrix, job.matrix_start)
+    return _Matrix(_store_of(job), job.matrix, job.matrix_start, job.behind)
 
 
 def _matrix_piece(matrix: _Matrix, rows: Sequence[tuple[int, Utterance]]) -> int:
     # Plain writes: pages of a written memory map would count as this process's memory.
     with matrix.path.open("r+b") as stream:
         for row, clip in rows:
-            data = np.ascontiguousarray(matrix.store.features(clip), dtype="<f4").tobytes()
+            features = matrix.store.features(clip, matrix.behind)
+            data = np.ascontiguousarray(features, dtype="<f4").tobytes()
             stream.seek(matrix.start + row * len(data))
             stream.write(data)
     return len(rows)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ser_edge_runtime.errors import MissingExtra, SerEdgeError
 from ser_edge_runtime.files import write_text_atomically
 from ser_edge_runtime.front_end.normaliser import Normaliser
+from ser_edge_train.augmentation.voices import Background
 from ser_edge_train.checkpoint import Checkpoint, CheckpointError
 from ser_edge_train.errors import PartitionError
 from ser_edge_train.feature_store import FeatureStore
@@ -244,12 +245,16 @@ def _train(
     looked_at = [part for part in PARTS if part != "test" or score_test]
     rows = {part: plan.utterances(part) for part in looked_at}
 
+    voices = recipe.augmentation.voices
+    behind = None if voices is None else Background.of(voices, recipe.seed, plan.clips("train"))
+
     def features_of(part: str) -> npt.NDArray[Any]:
         return store.matrix(
             rows[part],
             run.scratch / f"{part}.npy",
             processes,
             _step(tell, f"features of {part}"),
+            behind if part == "train" else None,
         )
 
     everything = [row for part in looked_at for row in rows[part]]

@@ -309,6 +309,21 @@ def test_the_script_mixes_voices_and_makes_the_files_that_are_missing(
     assert again["disturbances"][1]["meaning"] == "recordings of babble"
 
 
+def test_nobody_whom_a_network_has_learnt_talks_in_the_noise(references):
+    clips, meaning = make_robustness.voices(references[:1])
+    inputs = references[0].inputs
+    parts = {
+        part: {clip.speaker_key for clip in inputs.partition.clips(inputs.manifest, part)}
+        for part in ("train", "validation", "test")
+    }
+    assert {clip.speaker_key for clip in clips} == parts["validation"]
+    assert meaning.endswith("of speakers that no run was trained on")
+    # Each of the folds has learnt whom another one tests.
+    everybody, anyone = make_robustness.voices(references)
+    assert {clip.speaker_key for clip in everybody} == set().union(*parts.values())
+    assert anyone == make_robustness.BABBLE
+
+
 def test_a_new_document_takes_the_place_of_its_recipes(measured):
     other = {**measured, "recipe": "other"}
     part = {**measured, "part": "validation"}

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from ser_edge_runtime.front_end.spec import FrontEndSpec
 from ser_edge_train.recipes.table import Range, Table, within
 
 Probability = Annotated[float, Field(gt=0, le=1)]
+Talkers = Annotated[int, Field(ge=1, le=100)]
 CodecName = Literal["opus", "vorbis", "mp3", "mulaw", "gsm"]
 
 
@@ -175,6 +177,9 @@ class Codec(Effect):
         return names
 
 
+POWERS: Final = frozenset({"log_mel", "mfcc", "rms", "delta"})
+"""Features whose raw frames are powers, which add as sounds do, and what is computed of them."""
+
 EFFECTS: Final = (
     "speed", "pitch", "stretch", "shift", "reverb", "noise", "recorded_noise", "band_limit",
     "gain", "codec",
@@ -234,13 +239,36 @@ class Waveform(Table):
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
+class Voices(Table):
+    """Other training speakers who talk behind an utterance, in some of its copies.
+
+    Attributes:
+        probability: Share of the copies of ``waveform`` that it is done to.
+        number: How many talk at once, evenly between the two.
+        snr_db: Mean power of the copy over that of all who talk behind it, in dB.
+    """
+
+    probability: Probability = 1.0
+    number: Annotated[tuple[Talkers, Talkers], Field(strict=False)] = (1, 6)
+    snr_db: Annotated[Range, AfterValidator(within(-40, 80, " dB"))] = (5.0, 20.0)
+
+    @field_validator("number")
+    @classmethod
+    def _rising(cls, number: tuple[int, int]) -> tuple[int, int]:
+        if number[0] > number[1]:
+            raise ValueError(f"the first of {list(number)} must not be the larger")
+        return number
+
+
 class Augmentation(Table):
     """What is done to training utterances; validation and test are never touched.
 
-    All but the copies of ``waveform`` is done anew in every epoch.
+    All but the copies of ``waveform``, and the ``voices`` behind them, is done anew in every
+    epoch.
 
     Attributes:
         waveform: See :class:`Waveform`; left out: only the recordings.
+        voices: See :class:`Voices`; left out: nobody.
         gain_db: The most decibels by which an utterance's features are made those of a
             louder or softer recording; left out: none.
         time_shift: The most frames by which an utterance is moved, around the ends.
@@ -249,7 +277,49 @@ class Augmentation(Table):
     """
 
     waveform: Waveform | None = None
+    voices: Voices | None = None
     gain_db: Annotated[float, Field(gt=0, le=60)] | None = None
     time_shift: Annotated[int, Field(ge=0, le=100_000)] = 0
     spec_augment: SpecAugment | None = None
     mixup: Mixup | None = None
+
+    @model_validator(mode="after")
+    def _voices_have_copies(self) -> Self:
+        if self.voices is not None and self.waveform is None:
+            raise ValueError("voices: they talk behind copies; name a table waveform too")
+        return self
+
+    def check(self, spec: FrontEndSpec) -> None:
+        """Makes sure that it can be done to the features of a front end.
+
+        Raises:
+            ValueError: It cannot; names the field.
+        """
+        masks, shape = self.spec_augment, spec.output_shape
+        if self.gain_db is not None and spec.level is not None:
+            raise ValueError(
+                "augmentation.gain_db: front_end.level takes every difference of level away"
+            )
+        band = None if self.waveform is None else self.waveform.band_limit
+        if band is not None and band.low_hz[1] > 0.4 * spec.sample_rate:
+            raise ValueError(
+                "augmentation.waveform.band_limit.low_hz: at most "
+                f"{0.4 * spec.sample_rate:g}, two fifths of front_end.sample_rate"
+            )
+        others = sorted({each.kind for each in spec.features} - POWERS)
+        if self.voices is not None and others:
+            raise ValueError(
+                f"augmentation.voices: of {others[0]} two sounds do not make the sum; leave it out"
+            )
+        if len(shape) == 1 and (masks is not None or self.time_shift):
+            raise ValueError(
+                "augmentation: spec_augment and time_shift need front_end.layout = 'sequence'"
+            )
+        if masks is not None and masks.time_width > shape[0]:
+            raise ValueError(
+                f"augmentation.spec_augment.time_width: at most the {shape[0]} frames of an input"
+            )
+        if masks is not None and masks.frequency_width > shape[1]:
+            raise ValueError(
+                f"augmentation.spec_augment.frequency_width: at most the {shape[1]} features"
+            )

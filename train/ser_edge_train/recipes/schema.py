@@ -157,30 +157,7 @@ class Recipe(Table):
 
     @model_validator(mode="after")
     def _augmentation_fits(self) -> Recipe:
-        masks, shape = self.augmentation.spec_augment, self.spec.output_shape
-        if self.augmentation.gain_db is not None and self.spec.level is not None:
-            raise ValueError(
-                "augmentation.gain_db: front_end.level takes every difference of level away"
-            )
-        waveform = self.augmentation.waveform
-        band = None if waveform is None else waveform.band_limit
-        if band is not None and band.low_hz[1] > 0.4 * self.spec.sample_rate:
-            raise ValueError(
-                "augmentation.waveform.band_limit.low_hz: at most "
-                f"{0.4 * self.spec.sample_rate:g}, two fifths of front_end.sample_rate"
-            )
-        if len(shape) == 1 and (masks is not None or self.augmentation.time_shift):
-            raise ValueError(
-                "augmentation: spec_augment and time_shift need front_end.layout = 'sequence'"
-            )
-        if masks is not None and masks.time_width > shape[0]:
-            raise ValueError(
-                f"augmentation.spec_augment.time_width: at most the {shape[0]} frames of an input"
-            )
-        if masks is not None and masks.frequency_width > shape[1]:
-            raise ValueError(
-                f"augmentation.spec_augment.frequency_width: at most the {shape[1]} features"
-            )
+        self.augmentation.check(self.spec)
         return self
 
     @property

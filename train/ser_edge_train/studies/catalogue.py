@@ -11,6 +11,7 @@ from ser_edge_train.studies.conditions import (
     length_conditions,
     noise_conditions,
     noise_variants,
+    own_conditions,
 )
 from ser_edge_train.studies.front_ends import context_variants, feature_variants
 from ser_edge_train.studies.study import Axis, Study, the_recipe
@@ -77,8 +78,10 @@ STUDIES: Final = {
         Study(
             "own",
             "Which of my own ideas helps?",
-            "Trains the recipe as it is and with the changes of each trial of a file (--trials).",
+            "Trains the recipe as it is and with the changes of each trial of a file (--trials); "
+            "scores them in recorded noise too if there is some (--noise).",
             the_recipe,
+            own_conditions,
             baseline="recipe",
             strict=True,
         ),

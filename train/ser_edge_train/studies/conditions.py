@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from ser_edge_train.studies.study import Condition, Variant
+from ser_edge_train.studies.study import Condition, Variant, as_recorded
 
 if TYPE_CHECKING:
     from ser_edge_train.recipes.schema import Recipe
 
 SNRS: Final = (30, 20, 15, 10, 5, 0)
 """In dB, beside clips without noise."""
+
+NOISY: Final = "in noise"
+NOISY_DB: Final = 10.0
+"""What a study of one's own scores beside clips as recorded, where noise is given."""
 
 CUTS: Final = (3.0, 2.5, 2.0, 1.5, 1.0, 0.5)
 """In seconds, beside whole clips."""
@@ -28,6 +32,15 @@ def noise_conditions(corpora: Sequence[str], recordings: str) -> tuple[Condition
         for snr in SNRS
     )  # fmt: skip
     return (Condition("clean", "without noise"), *noisy)
+
+
+def own_conditions(corpora: Sequence[str], recordings: str) -> tuple[Condition, ...]:
+    """Validation clips as they are and, with recordings of noise, with those behind them too."""
+    clean = as_recorded(corpora, recordings)
+    if not recordings:
+        return clean
+    summary = f"recorded noise {NOISY_DB:g} dB below the speech"
+    return (*clean, Condition(NOISY, summary, snr_db=NOISY_DB, recordings=recordings))
 
 
 def noise_variants(recipe: Recipe, corpora: Sequence[str]) -> tuple[Variant, ...]:
