@@ -197,11 +197,16 @@ def test_an_interpreter_of_2023_answers_the_same(default):
     """TensorFlow's own is compared by docs/make_waveform.py: it takes seconds to start."""
     python = os.environ.get(VARIABLE) or pytest.skip(f"${VARIABLE} names no Python with it")
     model, made = default
-    rows = np.concatenate([filled(clip, made.samples) for clip in recordings(model, 8)])
-    found = answers_of(made.data, rows, {"tflite-runtime": python})["tflite-runtime"]
-    wanted = np.array([Interpreter(made.data).invoke(row) for row in rows])
-    np.testing.assert_array_equal(found[:-1].argmax(axis=1), wanted.argmax(axis=1))
-    np.testing.assert_allclose(found[:-1], wanted, atol=0.03)
+    rate = model.metadata.front_end.sample_rate
+    said = [resample(samples, source, rate) for samples, source in map(load_audio, CLIPS)]
+    rows = [filled(clip, made.samples) for clip in (*said, *recordings(model, 8))]
+    fed = np.concatenate(rows)
+    found = answers_of(made.data, fed, {"tflite-runtime": python})["tflite-runtime"][:-1]
+    wanted = np.array([Interpreter(made.data).invoke(row) for row in fed])
+    # Of noise two classes may lie closer than two interpreters of rounded activations do.
+    speech = slice(len(said))
+    np.testing.assert_array_equal(found[speech].argmax(axis=1), wanted[speech].argmax(axis=1))
+    np.testing.assert_allclose(found, wanted, atol=0.03)
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.38, 1.0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ser_edge_train.recipes.augmentation import POWERS
 from ser_edge_train.recipes.schema import Recipe
 from ser_edge_train.studies.study import Variant
 
@@ -31,7 +32,10 @@ FEATURE_SETS: Final[dict[str, tuple[str, tuple[dict[str, Any], ...]]]] = {
 
 
 def feature_variants(recipe: Recipe, corpora: Sequence[str]) -> tuple[Variant, ...]:
-    """One variant a feature set; masks of features stay the same share of them."""
+    """One variant a feature set; masks of features stay the same share of them.
+
+    Where voices cannot be added to a set's frames, nobody talks behind its copies.
+    """
     variants = [Variant("recipe", "the recipe's own features")]
     width = _mask(recipe, "frequency_width")
     for name, (summary, features) in FEATURE_SETS.items():
@@ -40,6 +44,11 @@ def feature_variants(recipe: Recipe, corpora: Sequence[str]) -> tuple[Variant, .
             count = _columns(recipe, changes["front_end.features"])
             scaled = max(1, round(width * count / recipe.spec.feature_count))
             changes["augmentation.spec_augment.frequency_width"] = scaled
+        if recipe.augmentation.voices is not None and not POWERS.issuperset(
+            each["kind"] for each in features
+        ):
+            changes["augmentation.voices"] = None
+            summary += "; no voices behind"
         variants.append(Variant(name, summary, changes))
     return tuple(variants)
 
