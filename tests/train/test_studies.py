@@ -186,6 +186,41 @@ def test_each_effect_stands_alone_and_an_epoch_stays_as_long():
         assert made.mixup is made.spec_augment is made.gain_db is None
 
 
+def test_voices_stand_behind_copies_that_are_as_they_were():
+    found = by_name(augmentation_variants(study_recipe(), CORPORA))
+    made = changed(study_recipe(), found["only-voices"]).augmentation
+    assert found["only-voices"].summary == "voices behind copies alone"
+    assert made.voices.probability == 0.3
+    assert made.waveform.effects.keys() == {"gain"}
+    assert made.waveform.gain.db == (0.0, 0.0)
+    assert made.waveform.copies == COPIES["copies"]
+    without = changed(study_recipe(), found["without-voices"]).augmentation
+    assert without.voices is None
+    own = {"number": [2, 2], "probability": 0.7}
+    recipe = study_recipe(augmentation__waveform={"copies": 3, "pitch": {}},
+                          augmentation__voices=own)  # fmt: skip
+    found = by_name(augmentation_variants(recipe, CORPORA))
+    made = changed(recipe, found["only-voices"]).augmentation
+    assert (made.voices, made.waveform.copies) == (recipe.augmentation.voices, 3)
+    assert changed(recipe, found["all"]).augmentation.voices == recipe.augmentation.voices
+
+
+def test_voices_are_not_studied_where_frames_are_no_powers():
+    recipe = study_recipe(front_end__features=[{"kind": "log_mel", "bands": 8}, {"kind": "zcr"}])
+    found = by_name(augmentation_variants(recipe, CORPORA))
+    assert not {"only-voices", "without-voices"} & found.keys()
+    assert changed(recipe, found["all"]).augmentation.voices is None
+
+
+def test_a_feature_set_that_voices_cannot_be_added_to_has_none_behind():
+    recipe = study_recipe(front_end__clip_seconds=1.0, augmentation__voices={},
+                          augmentation__waveform={"copies": 1, "gain": {}})  # fmt: skip
+    for name, variant in by_name(feature_variants(recipe, CORPORA)).items():
+        heard = changed(recipe, variant).augmentation.voices is not None
+        assert heard is (name not in {"zcr-rms-mfcc", "mfcc-chroma-contrast", "all"}), name
+        assert heard is not variant.summary.endswith("; no voices behind")
+
+
 def test_recorded_noise_is_studied_where_the_recipe_says_where_it_lies():
     assert "only-recorded-noise" not in by_name(augmentation_variants(study_recipe(), CORPORA))
     table = {"copies": 3, "use": "all", "recorded_noise": {"folder": "rooms"}}
@@ -202,7 +237,8 @@ def test_all_has_every_part_and_without_lacks_one():
     found = by_name(augmentation_variants(recipe, CORPORA))
     everything = augmentation_of(recipe, found["all"])
     effects = {name for name in EFFECTS if name != "recorded_noise"}
-    assert everything.keys() == {"time_shift", "gain_db", "spec_augment", "mixup", "waveform"}
+    features = {"time_shift", "gain_db", "spec_augment", "mixup", "voices"}
+    assert everything.keys() == {*features, "waveform"}
     assert everything["waveform"].keys() == {"copies", "use", *effects}
     assert all(0 < everything["waveform"][name]["probability"] < 1 for name in effects)
     lacking = augmentation_of(recipe, found["without-pitch"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ser_edge_train.recipes.augmentation import EFFECTS
+from ser_edge_train.recipes.augmentation import EFFECTS, POWERS
 from ser_edge_train.recipes.schema import Recipe
 from ser_edge_train.studies.study import Variant
 
@@ -14,6 +14,9 @@ COPIES: Final[dict[str, Any]] = {"copies": 2, "use": "one"}
 
 TOGETHER: Final = 0.3
 """Probability of each effect where all are done: a copy that has them all is no speech."""
+
+STILL: Final[dict[str, Any]] = {"gain": {"db": [0.0, 0.0]}}
+"""An effect that changes nothing: voices talk behind copies, and copies have effects."""
 
 
 def augmentation_variants(recipe: Recipe, corpora: Sequence[str]) -> tuple[Variant, ...]:
@@ -30,7 +33,8 @@ def augmentation_variants(recipe: Recipe, corpora: Sequence[str]) -> tuple[Varia
     if own not in ({}, {"time_shift": 0}):
         variants.append(Variant("recipe", "the recipe's own augmentation"))
     for name, value in features.items():
-        variants.append(_variant("only", name, {name: value}))
+        behind = {"waveform": {**copies, **STILL}} if name == "voices" else {}
+        variants.append(_variant("only", name, {name: value, **behind}))
     for name, value in effects.items():
         variants.append(_variant("only", name, {"waveform": {**copies, name: value}}))
     variants.append(
@@ -43,7 +47,7 @@ def augmentation_variants(recipe: Recipe, corpora: Sequence[str]) -> tuple[Varia
 
 
 def _of_features(recipe: Recipe, own: dict[str, Any]) -> dict[str, Any]:
-    """What is done to features in every epoch, with the recipe's values or usual ones."""
+    """What is done to features, with the recipe's values or usual ones."""
     shape = recipe.spec.output_shape
     usual: dict[str, Any] = {}
     if len(shape) == 2:
@@ -58,6 +62,8 @@ def _of_features(recipe: Recipe, own: dict[str, Any]) -> dict[str, Any]:
     if recipe.spec.level is None:
         usual["gain_db"] = 10.0
     usual["mixup"] = {"alpha": 0.2, "probability": 0.5}
+    if POWERS.issuperset(each.kind for each in recipe.spec.features):
+        usual["voices"] = {"probability": TOGETHER}
     # No shift is a shift of 0, which the recipe always names.
     return {name: own.get(name) or value for name, value in usual.items()}
 
@@ -84,5 +90,7 @@ def _without(table: dict[str, Any], name: str) -> dict[str, Any]:
 def _variant(how: str, name: str, table: dict[str, Any], *, usual: bool = True) -> Variant:
     words = name.replace("_", "-")
     what = f"{words} of waveforms" if name in EFFECTS else f"{words} of features"
+    if name == "voices":
+        what = "voices behind copies"
     summary = f"{what} alone" if how == "only" else f"all but {what}"
     return Variant(f"{how}-{words}", summary, {"augmentation": table}, usual=usual)
