@@ -6,10 +6,11 @@
 RUNS are run directories of one recipe; of each RUN, FILES must have one float32 and one int8
 model file (`ser-edge convert`), or they are made in WORK. Without `--part` the validation
 speakers are heard; with `--part test` only runs do whose test part was scored before. Noise is
-that of `--noise`; without it, many voices at once, of speakers that are not heard here and that no
-run was trained on; where there are none, of anybody. WORK, by default runs/robustness, keeps the
-answers: stopped at any time, the same call goes on. Features are not kept. Without RUNS the page is
-written from docs/robustness.json. Tests hold that the page is what this script writes.
+that of `--noise`; without it, many voices at once, of speakers that no run was trained on, of those
+who are not heard here if there are such; where every speaker was trained on, of anybody. WORK, by
+default runs/robustness, keeps the answers: stopped at any time, the same call goes on. Features are
+not kept. Without RUNS the page is written from docs/robustness.json. Tests hold that the page is
+what this script writes.
 """
 
 from __future__ import annotations

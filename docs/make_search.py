@@ -51,7 +51,7 @@ What to make the network of, and how to teach it.
 ## The second round
 
 Around what the first round chose, in less time a trial. The last columns are the same clips with
-six other validation speakers talking 10 dB below: what the first choice could not bear.
+six validation speakers talking at once 10 dB below: what the first choice could not bear.
 """,
 }
 

@@ -35,9 +35,8 @@ from ser_edge_train.recipes import load_recipe
 student, manifest, embeddings, teacher, voices, fold, recipe = sys.argv[1:]
 found = load_recipe(student).with_changes(fold=int(fold), teacher=teacher, hint=embeddings)
 Path(recipe).write_text(found.to_toml(), encoding="utf-8")
-if not Path(voices).is_dir():
-    plan = make_plan(found.model_copy(update={"teacher": None}), Manifest.read(manifest))
-    write_babble(plan.manifest, plan.clips("validation"), Path(voices))
+plan = make_plan(found.model_copy(update={"teacher": None}), Manifest.read(manifest))
+write_babble(plan.manifest, plan.clips("validation"), Path(voices))
 EOF
 [ -f "$teacher" ] ||
     ser-edge teach "$embeddings" --recipe "$recipe" --data "$manifest" --out "$teacher"
