@@ -20,6 +20,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 PROGRESS_AFTER = 2.0
 """Seconds of work after which a progress line appears."""
+LINE_AFTER = 60.0
+"""Seconds without a line after which work that no terminal shows says where it is."""
 _REDRAW_EVERY = 0.1
 _BAR = 24
 
@@ -124,9 +126,10 @@ class Output:
 
 
 class Progress:
-    """A line on a terminal's stderr that says how far the work is; called with (done, total).
+    """A line on stderr that says how far the work is; called with (done, total).
 
-    Nothing is drawn where stderr is no terminal, nor in the first two seconds.
+    On a terminal it is redrawn in place, from the third second on. Elsewhere, in a log as a
+    rule, a plain line is written whenever a minute has passed without one.
 
     Args:
         what: The work, as "scanning".
@@ -146,10 +149,11 @@ class Progress:
         self._what = what
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
-        self._start = self._stage_start = clock()
+        self._start = self._stage_start = self._line_at = clock()
         self._drawn_at = float("-inf")
         self._width = 0
-        self._visible = shown and self._stream.isatty()
+        self._shown = shown
+        self._terminal = self._stream.isatty()
 
     def __enter__(self) -> Progress:
         return self
@@ -163,26 +167,32 @@ class Progress:
         self.clear()
 
     def __call__(self, done: int, total: int, remark: str = "") -> None:
-        """Draws ``done`` of ``total``, with a remark behind; at most ten times a second."""
+        """Says ``done`` of ``total``, with a remark behind, where it is time to."""
         now = self._clock()
-        if (
-            not self._visible
-            or now - self._start < PROGRESS_AFTER
-            or now - self._drawn_at < _REDRAW_EVERY
-        ):
+        if not self._shown:
+            return
+        if not self._terminal:
+            if now - self._line_at >= LINE_AFTER:
+                self._stream.write(self._line(now, done, total, remark) + "\n")
+                self._stream.flush()
+                self._line_at = now
+            return
+        if now - self._start < PROGRESS_AFTER or now - self._drawn_at < _REDRAW_EVERY:
             return
         self._drawn_at = now
-        line = self._what
-        if total > 0:
-            bar = ("#" * round(min(1.0, done / total) * _BAR)).ljust(_BAR, ".")
-            line += f" [{bar}] {done}/{total}"
-        if 0 < done < total:
-            line += f"  {clock_time((now - self._stage_start) * (total - done) / done)} left"
-        if remark:
-            line += f"  {one_line(remark)}"
+        line = self._line(now, done, total, remark, bar=True)
         self._stream.write("\r" + line.ljust(self._width))
         self._stream.flush()
         self._width = len(line)
+
+    def _line(self, now: float, done: int, total: int, remark: str, *, bar: bool = False) -> str:
+        line = self._what
+        if total > 0:
+            filled = ("#" * round(min(1.0, done / total) * _BAR)).ljust(_BAR, ".")
+            line += f" [{filled}] {done}/{total}" if bar else f" {done}/{total}"
+        if 0 < done < total:
+            line += f"  {clock_time((now - self._stage_start) * (total - done) / done)} left"
+        return f"{line}  {one_line(remark)}" if remark else line
 
     def stage(self, what: str, done: int, total: int, remark: str = "") -> None:
         """Like a call, for work of several stages; ``total`` is 0 where it is not known."""
@@ -192,6 +202,7 @@ class Progress:
 
     def clear(self) -> None:
         """Wipes the line, so that other lines can be printed."""
+        self._line_at = self._clock()
         if self._width:
             self._stream.write("\r" + " " * self._width + "\r")
             self._stream.flush()

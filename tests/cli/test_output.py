@@ -106,13 +106,42 @@ def test_progress_draws_nothing_in_the_first_two_seconds():
     assert stream.getvalue() == "\rscanning [#####...................] 2/10  0:08 left"
 
 
-def test_progress_draws_nothing_where_there_is_no_terminal_or_it_is_not_wanted():
-    for stream, shown in ((io.StringIO(), True), (Terminal(), False)):
-        clock = Clock()
-        with Progress("scanning", stream, clock, shown=shown) as progress:
-            clock.now += 60
-            progress(1, 10)
-        assert stream.getvalue() == ""
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
+def test_progress_draws_nothing_where_it_is_not_wanted(stream):
+    clock = Clock()
+    with Progress("scanning", stream, clock, shown=False) as progress:
+        clock.now += 600
+        progress(1, 10)
+    assert stream.getvalue() == ""
+
+
+def test_without_a_terminal_progress_is_a_plain_line_once_a_minute():
+    stream, clock = io.StringIO(), Clock()
+    with Progress("converting", stream, clock) as progress:
+        for done in range(40):
+            progress.stage("trying layers", done, 40)
+            clock.now += 5
+    assert stream.getvalue() == (
+        "trying layers 12/40  2:20 left\ntrying layers 24/40  1:20 left\n"
+        "trying layers 36/40  0:20 left\n"
+    )
+
+
+def test_the_minute_runs_from_the_last_line_whoever_printed_it(capsys):
+    stream, clock = io.StringIO(), Clock()
+    output = Output("text")
+    progress = output.progress("training")
+    progress._stream, progress._clock, progress._terminal = stream, clock, False
+    progress._line_at = clock.now
+    for second in range(119):
+        if second == 59:
+            output.text("epoch 1/9")
+        progress.stage("epoch 2/9", 0, 0, "a\nremark")
+        clock.now += 1
+    assert stream.getvalue() == ""
+    progress.stage("epoch 2/9", 0, 0, "a\nremark")
+    assert stream.getvalue() == "epoch 2/9  a\\nremark\n"
+    assert capsys.readouterr().out == "epoch 1/9\n"
 
 
 def test_progress_redraws_at_most_ten_times_a_second():
@@ -170,7 +199,7 @@ def test_a_result_printed_while_progress_stands_wipes_it_first(capsys, monkeypat
     stream, clock = Terminal(), Clock()
     output = Output("text")
     progress = output.progress("work")
-    progress._stream, progress._clock, progress._visible = stream, clock, True
+    progress._stream, progress._clock, progress._terminal = stream, clock, True
     clock.now = progress._start + 10
     progress(1, 2)
     before = stream.getvalue()
