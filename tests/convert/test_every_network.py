@@ -106,6 +106,18 @@ def test_attention_is_made_of_operators_that_delegates_know():
     assert not {"AVERAGE_POOL_2D", "BATCH_MATMUL", "SUM", "TRANSPOSE"} & graph.counts.keys()
 
 
+def test_centred_features_and_weighed_channels_are_kept_in_int8():
+    series = ({"channels": 8, "kernel": 3, "squeeze": 2},)
+    model = seasoned("cnn2d", centred=True, series=series)
+    flatbuffer, _ = exported(model, "int8")
+    expected = export.network_logits(model, probe())
+    error = np.abs(answers(flatbuffer, probe()) - expected).max() / np.ptp(expected)
+    assert error < BOUND["int8"]
+    graph = read_graph(flatbuffer)
+    assert graph.inner_floats == ()
+    assert graph.counts["LOGISTIC"] == graph.counts["SUB"] == 1
+
+
 def test_a_tdnns_deviation_is_made_of_operators_that_old_interpreters_have_in_int8():
     graph = read_graph(exported(seasoned("tdnn"), "int8")[0])
     assert graph.counts["RSQRT"] == 1

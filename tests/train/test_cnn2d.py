@@ -96,6 +96,54 @@ def test_a_series_sees_each_band_of_a_frame():
     np.testing.assert_array_equal(beside.reshape(maps.shape), maps)
 
 
+def test_the_features_less_their_means_stand_beside_them():
+    model = small("cnn2d", centred=True)
+    shown = features()
+    both = keras.Model(model.input, model.get_layer("beside_centred").output)
+    maps = both.predict_on_batch(shown)
+    np.testing.assert_array_equal(maps[..., 0], shown)
+    np.testing.assert_allclose(maps[..., 1], shown - shown.mean(axis=1, keepdims=True), atol=1e-6)
+    assert model.get_layer("conv1").kernel.shape == (3, 3, 2, 4)
+    # The bands that a microphone lifts are the same in the second map.
+    lifted = both.predict_on_batch(shown + np.linspace(-3, 3, SHAPE[1], dtype=np.float32))
+    np.testing.assert_allclose(lifted[..., 1], maps[..., 1], atol=1e-5)
+    assert np.abs(lifted[..., 0] - maps[..., 0]).max() > 2.9
+
+
+# --- squeeze and excitation -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("network", ["cnn2d", "res_cnn1d"])
+def test_what_a_residual_convolution_adds_is_weighed_by_what_all_channels_are(network):
+    stage = {"channels": 12, "kernel": 3, "squeeze": 4}
+    model = small(network, **{"series" if network == "cnn2d" else "stages": (stage,)})
+    names = [layer.name for layer in model.layers if layer.name.endswith("_weighed")]
+    block = names[0].removesuffix("_weighed")
+    assert len(names) == 1
+    wanted = ("relu", "squeezed", "excite", "weighed", "add")
+    outputs = [model.get_layer(f"{block}_{name}").output for name in wanted]
+    found = keras.Model(model.input, outputs).predict_on_batch(features())
+    before, squeezed, shares, weighed, added = found
+    assert squeezed.shape == (2, 3)
+    assert ((shares > 0) & (shares < 1)).all()
+    kernel, offsets = model.get_layer(f"{block}_squeezed").get_weights()
+    means = before.mean(axis=1)
+    np.testing.assert_allclose(squeezed, np.maximum(means @ kernel + offsets, 0), atol=1e-5)
+    np.testing.assert_allclose(weighed, before * shares[:, None], rtol=1e-5)
+    rest = added - weighed
+    earlier = model.get_layer(f"{block}_add").input[0]
+    np.testing.assert_allclose(
+        rest, keras.Model(model.input, earlier).predict_on_batch(features()), atol=1e-5
+    )
+
+
+def test_without_squeeze_nothing_is_weighed():
+    plain = small("res_cnn1d")
+    assert not any(layer.name.endswith("_weighed") for layer in plain.layers)
+    wide = small("res_cnn1d", stages=({"channels": 4, "kernel": 3, "squeeze": 64},))
+    assert wide.get_layer("stage1_block1_squeezed").units == 1
+
+
 # --- attention ------------------------------------------------------------------------------
 
 

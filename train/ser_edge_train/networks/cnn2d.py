@@ -14,6 +14,10 @@ def connect(features: Any, classes: int, parameters: Cnn2d, joined: Any = None) 
     """Connects it. ReLU after each normalisation, so that the export folds both into the kernel."""
     check_sequence("cnn2d", features)
     x = layers.Reshape((*features.shape[1:], 1), name="as_image")(features)
+    if parameters.centred:
+        means = named(ops.mean(x, axis=1, keepdims=True), "means_over_time")
+        beside = layers.Subtract(name="less_means")([x, means])
+        x = layers.Concatenate(name="beside_centred")([x, beside])
     blocks = zip(parameters.channels, parameters.strides, strict=True)
     for index, (channels, stride) in enumerate(blocks, start=1):
         x = layers.Conv2D(

@@ -115,12 +115,16 @@ class Stage(_Parameters):
         kernel: Frames under each convolution.
         stride: Frames that the first convolution makes one.
         blocks: Residual convolutions after the first one.
+        squeeze: Each channel that a residual convolution adds is weighed by what all of them
+            are over the utterance (squeeze-and-excitation, Hu et al. 2018, arXiv:1709.01507),
+            through a layer of ``channels // squeeze``; 0 leaves that out.
     """
 
     channels: Width
     kernel: Kernel = 5
     stride: Annotated[int, Field(ge=1, le=8)] = 2
     blocks: Annotated[int, Field(ge=0, le=16)] = 1
+    squeeze: Annotated[int, Field(ge=0, le=64)] = 0
 
 
 class Cnn2d(_Parameters):
@@ -133,6 +137,8 @@ class Cnn2d(_Parameters):
         channels: Width of each block (Conv2D, BatchNorm, ReLU).
         strides: Step of each block over (time, frequency); as many as channels.
         kernel: Frames, and bands, under each convolution.
+        centred: Shows the features twice, the second time less their means over the utterance:
+            what a voice or a microphone gives every frame is gone from those.
         spatial_dropout: Share of whole channels dropped in training, after each block, and
             within ``series`` as in :class:`ResCnn1d`.
         merge: With ``series``, the width that the channels of all bands are brought to first.
@@ -148,6 +154,7 @@ class Cnn2d(_Parameters):
         (2, 2), (1, 2), (2, 1), (2, 2), (2, 2),
     )  # fmt: skip
     kernel: Annotated[int, Field(ge=1, le=15)] = 3
+    centred: bool = False
     spatial_dropout: Rate = 0.0
     merge: Width = 128
     series: Annotated[tuple[Stage, ...], Field(strict=False, max_length=16)] = ()

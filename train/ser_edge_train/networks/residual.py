@@ -22,7 +22,10 @@ def residual_stage(x: Any, name: str, stage: Stage, spatial_dropout: float) -> A
     x = convolve(x, name, stage.channels, stage.kernel, stage.stride)
     for index in range(1, stage.blocks + 1):
         block = f"{name}_block{index}"
-        added = _drop(convolve(x, block, stage.channels, stage.kernel, 1), block, spatial_dropout)
+        added = convolve(x, block, stage.channels, stage.kernel, 1)
+        if stage.squeeze:
+            added = _weigh(added, block, max(1, stage.channels // stage.squeeze))
+        added = _drop(added, block, spatial_dropout)
         x = layers.Add(name=f"{block}_add")([x, added])
     return _drop(x, name, spatial_dropout)
 
@@ -34,6 +37,16 @@ def convolve(x: Any, name: str, channels: int, kernel: int, stride: int) -> Any:
     )(x)
     x = normalise(x, f"{name}_norm")
     return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _weigh(x: Any, name: str, width: int) -> Any:
+    """Squeeze-and-excitation: each channel times a share that the means of all of them say."""
+    channels = x.shape[-1]
+    means = layers.GlobalAveragePooling1D(name=f"{name}_squeeze")(x)
+    hidden = layers.Dense(width, activation="relu", name=f"{name}_squeezed")(means)
+    shares = layers.Dense(channels, activation="sigmoid", name=f"{name}_excite")(hidden)
+    shares = layers.Reshape((1, channels), name=f"{name}_shares")(shares)
+    return layers.Multiply(name=f"{name}_weighed")([x, shares])
 
 
 def _drop(x: Any, name: str, rate: float) -> Any:
