@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -104,6 +105,18 @@ def test_the_readmes_python_runs_as_it_stands():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] in Classifier.load().labels
+
+
+def test_the_readmes_corpora_that_no_training_heard_are_those_of_the_run():
+    runs = json.loads((ROOT / "docs" / "recipe-runs.json").read_text("utf-8"))
+    (corpora,) = [
+        run["corpora"]
+        for run in runs
+        if run["recipe"] == "default" and run["protocol"] == "cross-corpus"
+    ]
+    said = re.findall(r"(TESS|SAVEE) ([\d.]+) %", README)
+    assert said == [(name, f"{100 * corpora[name.lower()]['uar']:.1f}") for name, _ in said]
+    assert {name for name, _ in said} == {"TESS", "SAVEE"}
 
 
 def test_the_readme_is_short_and_its_links_lead_somewhere():

@@ -102,6 +102,14 @@ def test_a_protocol_that_leaks_says_so_first():
     assert head == "LEAKY, not comparable: speaker-folds, fold 4, speakers NOT apart:"
 
 
+def test_corpora_that_no_training_heard_are_said_to_be():
+    head = protocol_table(protocol(name="cross-corpus", folds=[1]))[0]
+    assert head == (
+        "cross-corpus, fold 1, no speaker in two parts, "
+        "tested on corpora that the training never heard:"
+    )
+
+
 def test_one_speaker_and_one_fold_have_no_spread():
     row = {**protocol()["rows"][0], "sd": None, "uar_interval": None, "uar": None}
     found = rows_of(protocol_table(protocol(rows=[row])))[2]

@@ -29,6 +29,8 @@ def protocol_table(protocol: Row) -> list[str]:
     """A row a corpus: the mean over folds and the pooled answers."""
     folds = joined([str(fold) for fold in protocol["folds"]])
     clean = "no speaker in two parts" if protocol["speaker_disjoint"] else "speakers NOT apart"
+    if protocol["name"] == "cross-corpus":
+        clean += ", tested on corpora that the training never heard"
     leaky = "LEAKY, not comparable: " if protocol["leaky"] else ""
     lines = [
         f"{leaky}{protocol['name']}, fold{'s' if len(protocol['folds']) > 1 else ''} {folds}, "
