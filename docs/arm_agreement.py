@@ -1,8 +1,9 @@
 """Compares answers of two machines: ``python docs/arm_agreement.py X86.json ARM.json``.
 
-The graph's last int8 tensor holds the logits; its scale is the quantum. A clip whose two
-highest logits lie within two quanta on either machine is a near tie. Exit code 1 where
-another clip has another top-1.
+A clip is a near tie where its two best answers lie so close on either machine that the other may
+swap them. Of a file whose logits are int8 that is two quanta, the scale of its last int8 tensor;
+of one that gives floats, twice the tolerance of its golden probabilities, by which an interpreter
+may move each. Exit code 1 where another clip has another top-1.
 """
 
 from __future__ import annotations
@@ -10,36 +11,56 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ser_edge_runtime.interpreter import Interpreter
-from ser_edge_runtime.model_file import default_model_path, read_model_file
+from ser_edge_runtime.model_file import ModelFile, default_model_path, read_model_file
 
 
-def quantum() -> float:
-    """The scale of the logits where they are int8, in the default model."""
-    runner = Interpreter(read_model_file(default_model_path()).flatbuffer, delegate="none")._runner
-    last = next(op for op in runner._get_ops_details() if op["op_name"] == "DEQUANTIZE")
+def quantum(model: ModelFile) -> float:
+    """The scale of a model's logits where they are int8; 0 where they are floats."""
+    runner = Interpreter(model.flatbuffer, delegate="none")._runner
+    last = [op for op in runner._get_ops_details() if op["op_name"] == "DEQUANTIZE"]
     details = {tensor["index"]: tensor for tensor in runner.get_tensor_details()}
-    return float(details[int(last["inputs"][0])]["quantization"][0])
+    answered = runner.get_output_details()[0]["index"]
+    for operator in last:
+        if int(operator["outputs"][0]) == answered:
+            return float(details[int(operator["inputs"][0])]["quantization"][0])
+    return 0.0
 
 
-def gap(probabilities: list[float], temperature: float) -> float:
-    """Between the two highest logits."""
+def near_tie(
+    probabilities: Sequence[float], temperature: float, step: float, tolerance: float
+) -> bool:
+    """Whether the two best of an answer may change places on another machine.
+
+    Args:
+        probabilities: Of one clip.
+        temperature: The model's.
+        step: The quantum of its logits; 0: they are floats.
+        tolerance: Of its golden probabilities.
+    """
     second, first = sorted(probabilities)[-2:]
-    return temperature * (math.log(first) - math.log(second)) if second > 0 else math.inf
+    if not step:
+        return first - second <= 2 * tolerance
+    gap = temperature * (math.log(first) - math.log(second)) if second > 0 else math.inf
+    return gap <= 2 * step
 
 
 def main() -> int:
     """Prints the comparison."""
     one, other = (json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:])
-    step = quantum()
+    model = read_model_file(default_model_path())
+    step, tolerance = quantum(model), model.golden.tolerance
     same = ties = 0
     worst, lost = 0.0, []
     for clip, expected in one["answers"].items():
         found = other["answers"][clip]
         worst = max(worst, *(abs(a - b) for a, b in zip(expected, found, strict=True)))
-        near = min(gap(answer, one["temperature"]) for answer in (expected, found)) <= 2 * step
+        near = any(
+            near_tie(answer, one["temperature"], step, tolerance) for answer in (expected, found)
+        )
         ties += near
         if expected.index(max(expected)) == found.index(max(found)):
             same += 1
@@ -53,11 +74,13 @@ def main() -> int:
         )
     print(
         f"same top-1 on {same} of {len(one['answers'])} clips; {ties} near ties (top two within "
-        f"two quanta of {step:.4g}); largest |dp| {worst:.2e}"
+        + (f"two quanta of {step:.4g}" if step else f"{2 * tolerance:g} of each other")
+        + f"); largest |dp| {worst:.2e}"
     )
     for clip in lost:
         print(f"another top-1 without a tie: {clip}")
     return int(bool(lost) or not other["golden"])
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
