@@ -193,7 +193,7 @@ def test_the_same_model_gives_the_same_bytes(default):
     assert embed_front_end(model).data == made.data
 
 
-@pytest.mark.parametrize("name", ["default", "open", "small"])
+@pytest.mark.parametrize("name", ["accurate", "default", "open", "small"])
 def test_an_interpreter_of_2023_answers_the_same(name):
     """TensorFlow's own is compared by docs/make_waveform.py: it takes seconds to start."""
     python = os.environ.get(VARIABLE) or pytest.skip(f"${VARIABLE} names no Python with it")
