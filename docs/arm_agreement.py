@@ -14,20 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ser_edge_runtime.interpreter import Interpreter
-from ser_edge_runtime.model_file import ModelFile, default_model_path, read_model_file
-
-
-def quantum(model: ModelFile) -> float:
-    """The scale of a model's logits where they are int8; 0 where they are floats."""
-    runner = Interpreter(model.flatbuffer, delegate="none")._runner
-    last = [op for op in runner._get_ops_details() if op["op_name"] == "DEQUANTIZE"]
-    details = {tensor["index"]: tensor for tensor in runner.get_tensor_details()}
-    answered = runner.get_output_details()[0]["index"]
-    for operator in last:
-        if int(operator["outputs"][0]) == answered:
-            return float(details[int(operator["inputs"][0])]["quantization"][0])
-    return 0.0
+from ser_edge_convert.graph import read_graph
+from ser_edge_runtime.model_file import default_model_path, read_model_file
 
 
 def near_tie(
@@ -52,7 +40,7 @@ def main() -> int:
     """Prints the comparison."""
     one, other = (json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:])
     model = read_model_file(default_model_path())
-    step, tolerance = quantum(model), model.golden.tolerance
+    step, tolerance = read_graph(model.flatbuffer).output_quantum, model.golden.tolerance
     same = ties = 0
     worst, lost = 0.0, []
     for clip, expected in one["answers"].items():
