@@ -42,3 +42,14 @@ def corpora() -> Path:
             pytest.fail("CI needs the recordings: set SER_EDGE_CORPORA")
         pytest.skip("no recordings: neither $SER_EDGE_CORPORA nor ../shared/corpora is there")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tflite_runtime() -> str:
+    """A Python that has tflite-runtime 2.14 and the numpy below 2 that it needs."""
+    python = os.environ.get("SER_EDGE_TFLITE_RUNTIME_PYTHON")
+    if not python:
+        if os.environ.get("CI"):
+            pytest.fail("CI needs a Python with tflite-runtime: set SER_EDGE_TFLITE_RUNTIME_PYTHON")
+        pytest.skip("$SER_EDGE_TFLITE_RUNTIME_PYTHON names no Python with tflite-runtime")
+    return python

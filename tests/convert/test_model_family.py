@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from ser_edge_convert.packaging import package
+from ser_edge_runtime.classifier import Classifier
+from ser_edge_runtime.delegates import NONE, XNNPACK
 from ser_edge_runtime.errors import SerEdgeError
 from ser_edge_runtime.front_end import Normaliser
+from ser_edge_runtime.golden import verify_golden
 from ser_edge_runtime.model_file import default_model_path, find_model
 from tests.convert.audit import toys
 from tests.scripts import load_script
@@ -39,8 +44,41 @@ def write_model(path, part="test", uars=None, **changes):
     return path
 
 
+GOLDEN = """
+from pathlib import Path
+import sys
+from ser_edge_runtime import Classifier
+from ser_edge_runtime.golden import verify_golden
+
+for path in sys.argv[1:]:
+    classifier = Classifier.load(path, interpreter="tflite-runtime")
+    report = verify_golden(classifier.model_file, classifier)
+    print(Path(path).stem, report.passed, f"{report.probability_difference:.1e}")
+"""
+
+
 def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_golden_vectors_of_what_ships_hold_in_tflite_runtime(tflite_runtime):
+    """The interpreter of 32-bit ARM; doctor, flash and serve refuse a model where they do not."""
+    done = subprocess.run(
+        [tflite_runtime, "-c", GOLDEN, *map(str, SHIPPED)],
+        env={**os.environ, "PYTHONPATH": str(DOCS.parent / "runtime")},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[:2] for row in rows] == [[path.stem, "True"] for path in SHIPPED], rows
+
+
+@pytest.mark.parametrize("delegate", [XNNPACK, NONE])
+@pytest.mark.parametrize("model", SHIPPED, ids=lambda path: path.stem)
+def test_the_golden_vectors_of_what_ships_hold_in_both_kinds_of_kernels(model, delegate):
+    classifier = Classifier.load(model, delegate=delegate)
+    report = verify_golden(classifier.model_file, classifier)
+    assert report.passed, report
 
 
 @pytest.mark.parametrize("model", SHIPPED, ids=lambda path: path.stem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import numpy as np
@@ -15,7 +14,6 @@ from ser_edge_convert.graph import read_graph
 from tests.convert import networks
 from tests.system.three_interpreters import (
     REFERENCE,
-    VARIABLE,
     answers_of,
     compare,
     forgets,
@@ -41,16 +39,6 @@ def flatbuffer(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def features():
     return networks.features(CLIPS, seed=11)
-
-
-@pytest.fixture(scope="module")
-def tflite_runtime():
-    python = os.environ.get(VARIABLE)
-    if not python:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs a Python with tflite-runtime 2.14: set {VARIABLE}")
-        pytest.skip(f"${VARIABLE} names no Python with tflite-runtime (it has none above 3.11)")
-    return python
 
 
 def check(flatbuffer, features, backend, python):

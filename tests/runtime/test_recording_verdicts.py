@@ -38,6 +38,7 @@ from ser_edge_runtime.recording_check import (
     check_speed,
 )
 from ser_edge_runtime.recording_measures import RATE, SPEED, Measures
+from tests.runtime.machines import SUBNORMALS
 
 GOOD = Measures(
     seconds=3.0, sample_rate=RATE, peak=0.5, level=-25.0, clipped=0.0, snr=30.0,
@@ -154,7 +155,7 @@ def test_a_dead_channel(levels, status, words):
     assert found.detail.startswith(words)
 
 
-FINITE = {"allow_nan": False, "allow_infinity": False}
+FINITE = {"allow_nan": False, "allow_infinity": False, "allow_subnormal": SUBNORMALS}
 
 
 @settings(max_examples=60)

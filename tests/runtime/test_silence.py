@@ -14,6 +14,7 @@ from ser_edge_runtime.classifier import Classifier
 from ser_edge_runtime.errors import SilentAudio
 from ser_edge_runtime.pcm import loudest
 from tests.conftest import ROOT
+from tests.runtime.machines import SUBNORMALS
 
 RATE = 8000
 MODEL = ROOT / "tests" / "data" / "format_v2.tflite"
@@ -62,7 +63,7 @@ def test_a_faint_voice_is_classified(classifier, tmp_path):
     assert classifier.classify_file(recording(tmp_path / "faint.wav", faint)).score > 0
 
 
-@given(st.floats(0, 1), st.integers(1, 50))
+@given(st.floats(0, 1, allow_subnormal=SUBNORMALS), st.integers(1, 50))
 def test_the_bound_is_that_of_the_loudest_sample(peak, count):
     samples = np.full(count, -peak, np.float32)
     samples[: count // 2] *= np.float32(0.5)
@@ -73,7 +74,7 @@ def test_the_bound_is_that_of_the_loudest_sample(peak, count):
         check_sound(loudest(samples), "x")
 
 
-@given(st.lists(st.floats(-1, 1, width=32)))
+@given(st.lists(st.floats(-1, 1, width=32, allow_subnormal=SUBNORMALS)))
 def test_the_loudest_sample_is_the_largest_on_either_side(values):
     samples = np.array(values, np.float32)
     assert loudest(samples) == max(np.abs(samples).tolist(), default=0)

@@ -15,6 +15,7 @@ from ser_edge_runtime.ogg import is_complete, is_ogg
 from ser_edge_runtime.pcm import SAMPLE_BYTES, SAMPLE_TYPES, mono, sample_type, scaled
 from ser_edge_runtime.wav import FLOAT, PCM, WavError, WavHeader, is_wav, read_header
 from tests.runtime.audio_files import chunk, encoded, wav
+from tests.runtime.machines import SUBNORMALS
 
 DATA = bytes(range(1, 241))
 ALL_ONES = 0xFFFFFFFF
@@ -204,7 +205,7 @@ def test_integers_are_fractions_of_full_scale(values, bits):
 
 
 @settings(max_examples=40)
-@given(st.lists(st.floats(width=64), max_size=20))
+@given(st.lists(st.floats(width=64, allow_subnormal=SUBNORMALS), max_size=20))
 def test_floats_are_kept_and_what_is_too_large_is_infinite(values):
     found = scaled(np.array(values, "<f8").tobytes(), "<f8")
     with np.errstate(all="ignore"):
@@ -229,7 +230,12 @@ def test_what_is_no_possible_sample_is_refused(bad, channels):
 
 
 @settings(max_examples=40)
-@given(st.lists(st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=3), min_size=1))
+@given(
+    st.lists(
+        st.lists(st.floats(-1, 1, width=32, allow_subnormal=SUBNORMALS), min_size=3, max_size=3),
+        min_size=1,
+    )
+)
 def test_channels_become_their_mean(rows):
     found = mono(np.array(rows, np.float32), "x")
     expected = [np.float32(sum(map(float, row)) / 3) for row in rows]
