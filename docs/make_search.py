@@ -53,6 +53,12 @@ What to make the network of, and how to teach it.
 Around what the first round chose, in less time a trial. The last columns are the same clips with
 six validation speakers talking at once 10 dB below: what the first choice could not bear.
 """,
+    "third": """\
+## The third round
+
+The recipe that came of them, at its full length and on more than one fold, and changes that might
+bring more of the teacher into it.
+""",
 }
 
 

@@ -26,8 +26,8 @@ Array = npt.NDArray[np.float32]
 
 # How far probabilities may be from the golden ones on another machine, whichever
 # kernels run there: XNNPACK's or the plain ones. What lies between these two is measured
-# for each model and added, see tolerance_of. XNNPACK of tflite-runtime 2.14 does not take
-# the operators of a dynamic graph, so that its plain kernels run them.
+# for each model and added, see tolerance_of. XNNPACK of tflite-runtime 2.14 takes no
+# convolution whose weights alone are int8, so that its plain kernels run those.
 TOLERANCES = {
     "float32": 1e-4,
     "float16": 1e-3,

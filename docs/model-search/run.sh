@@ -2,16 +2,16 @@
 # Runs the trials of the search for a default model and writes what came of them into
 # docs/model-search.md:
 #   docs/model-search/run.sh ROUND MANIFEST EMBEDDINGS [WORK] [FOLD] [TRIAL...]
-# ROUND is first or second, the folders beside this file. MANIFEST is what `ser-edge scan` wrote,
+# ROUND is first, second or third, the folders beside this file. MANIFEST is what `ser-edge scan` wrote,
 # EMBEDDINGS an encoder's (see docs/teacher.md); WORK, by default runs/search, takes the runs and
 # the features; FOLD, by default 1, is the one whose validation speakers choose; without TRIAL all
-# are run, the student as it is among them (`recipe`). The second round scores them too with six
-# validation speakers at once 10 dB behind each clip. Stopped at any time, the same call goes on.
+# are run, the student as it is among them (`recipe`). From the second round on they are scored with
+# six validation speakers at once 10 dB behind each clip. Stopped at any time, the same call goes on.
 # Two calls at once, of other trials, need two values of OUT, by default WORK/ROUND-FOLD; STORE is
 # where features are kept. The test part is not looked at.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-name=${1:?first or second}
+name=${1:?first, second or third}
 round=docs/model-search/$name
 manifest=${2:?manifest.csv that ser-edge scan wrote}
 embeddings=${3:?embeddings of its recordings, an .npz file}

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 from tests.scripts import load_script
 
 SEARCH = ROOT / "docs" / "model-search"
-ROUNDS = ("first", "second")
+ROUNDS = ("first", "second", "third")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_every_trial_is_a_recipe(name):
 
 def test_the_script_of_the_rounds_names_them_as_they_are():
     text = (SEARCH / "run.sh").read_text(encoding="utf-8")
-    assert "# ROUND is first or second" in text
+    assert "# ROUND is first, second or third" in text
     assert sorted(path.name for path in SEARCH.iterdir() if path.is_dir()) == sorted(ROUNDS)
 
 
@@ -135,8 +135,8 @@ def test_a_page_has_its_rounds_in_order(script):
 
 
 def test_an_unknown_round_is_one_line(script, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["make_search.py", "third"])
-    with pytest.raises(SystemExit, match="third: no round; name one of first, second"):
+    monkeypatch.setattr("sys.argv", ["make_search.py", "fourth"])
+    with pytest.raises(SystemExit, match="fourth: no round; name one of first, second, third"):
         script.main()
 
 
