@@ -7,7 +7,6 @@ compilers, C arrays) keeps the graph and loses the appended zip.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,10 +114,26 @@ def package(
     )
     check_fit(metadata, name)
     model = ModelFile(name, graph, metadata, golden_npz=b"")
-    golden = golden_vectors(Classifier(model), room)
-    plain = Classifier(model, delegate=NONE).probabilities(golden.features)
-    golden = replace(golden, tolerance=tolerance_of(golden.probabilities, plain, room))
+    golden = golden_vectors(Classifier(model), Classifier(model, delegate=NONE), room)
     return build_model_file(graph, metadata, golden)
+
+
+def golden_vectors(classifier: Classifier, plain: Classifier, room: float) -> Golden:
+    """What a model makes of the synthetic clip, and how far another machine may be away.
+
+    Args:
+        classifier: The model, on the machine that packs it.
+        plain: The same under no delegate: what machines compute that lack XNNPACK, or whose
+            XNNPACK lacks an operator.
+        room: As for :func:`tolerance_of`.
+    """
+    spec = classifier.front_end.spec
+    seconds = min(_GOLDEN_SECONDS + spec.offset_seconds, _MOST_GOLDEN_SAMPLES / spec.sample_rate)
+    samples = synthetic_clip(spec.sample_rate, seconds)
+    features = classifier.front_end(samples)
+    probabilities = classifier.probabilities(features)
+    tolerance = tolerance_of(probabilities, plain.probabilities(features), room)
+    return Golden(samples, spec.sample_rate, features, probabilities, tolerance)
 
 
 def tolerance_of(golden: Array, plain: Array, room: float) -> float:
@@ -130,7 +145,7 @@ def tolerance_of(golden: Array, plain: Array, room: float) -> float:
     Args:
         golden: (classes,), what XNNPACK made of the clip.
         plain: (classes,), what the kernels that run without it made of it.
-        room: For other processors' kernels of either kind.
+        room: For other processors' kernels of either kind, one of :data:`TOLERANCES`.
 
     Returns:
         ``room`` and what lies between the two; ``room`` alone where that is more than
@@ -138,22 +153,6 @@ def tolerance_of(golden: Array, plain: Array, room: float) -> float:
     """
     between = float(np.max(np.abs(golden - plain)))
     return room + between if between <= _MOST_BETWEEN_KERNELS else room
-
-
-def golden_vectors(classifier: Classifier, tolerance: float) -> Golden:
-    """What ``classifier`` makes of the synthetic clip.
-
-    Args:
-        classifier: The model, on the machine that packs it.
-        tolerance: How far another machine's probabilities may be away.
-    """
-    spec = classifier.front_end.spec
-    seconds = min(_GOLDEN_SECONDS + spec.offset_seconds, _MOST_GOLDEN_SAMPLES / spec.sample_rate)
-    samples = synthetic_clip(spec.sample_rate, seconds)
-    features = classifier.front_end(samples)
-    return Golden(
-        samples, spec.sample_rate, features, classifier.probabilities(features), tolerance
-    )
 
 
 def synthetic_clip(sample_rate: int, seconds: float) -> Array:

@@ -2,13 +2,13 @@
 # Runs the trials of the search for a default model and writes what came of them into
 # docs/model-search.md:
 #   docs/model-search/run.sh ROUND MANIFEST EMBEDDINGS [WORK] [FOLD] [TRIAL...]
-# ROUND is first, second or third, the folders beside this file. MANIFEST is what `ser-edge scan` wrote,
-# EMBEDDINGS an encoder's (see docs/teacher.md); WORK, by default runs/search, takes the runs and
-# the features; FOLD, by default 1, is the one whose validation speakers choose; without TRIAL all
-# are run, the student as it is among them (`recipe`). From the second round on they are scored with
-# six validation speakers at once 10 dB behind each clip. Stopped at any time, the same call goes on.
-# Two calls at once, of other trials, need two values of OUT, by default WORK/ROUND-FOLD; STORE is
-# where features are kept. The test part is not looked at.
+# ROUND is first, second or third, the folders beside this file. MANIFEST is what `ser-edge scan`
+# wrote, EMBEDDINGS an encoder's (see docs/teacher.md); WORK, by default runs/search, takes the runs
+# and the features; FOLD, by default 1, is the one whose validation speakers choose; without TRIAL
+# all are run, the student as it is among them (`recipe`). From the second round on they are scored
+# with six validation speakers at once 10 dB behind each clip, too. Stopped at any time, the same call
+# goes on. Two calls at once, of other trials, need two values of OUT, by default WORK/ROUND-FOLD;
+# STORE is where features are kept. The test part is not looked at.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 name=${1:?first, second or third}

@@ -27,6 +27,18 @@ SHIPPED = sorted(default_model_path().parent.glob("*.tflite"))
 make_card = load_script(DOCS / "make_card.py")
 model_family = load_script(DOCS / "model_family.py")
 
+GOLDEN = """
+from pathlib import Path
+import sys
+from ser_edge_runtime import Classifier
+from ser_edge_runtime.golden import verify_golden
+
+for path in sys.argv[1:]:
+    classifier = Classifier.load(path, interpreter="tflite-runtime")
+    report = verify_golden(classifier.model_file, classifier)
+    print(Path(path).stem, report.passed, f"{report.probability_difference:.1e}")
+"""
+
 
 def write_model(path, part="test", uars=None, **changes):
     rows = {
@@ -42,19 +54,6 @@ def write_model(path, part="test", uars=None, **changes):
     }  # fmt: skip
     path.write_bytes(package(toys.flatbuffer("toy_int8"), **{**values, **changes}))
     return path
-
-
-GOLDEN = """
-from pathlib import Path
-import sys
-from ser_edge_runtime import Classifier
-from ser_edge_runtime.golden import verify_golden
-
-for path in sys.argv[1:]:
-    classifier = Classifier.load(path, interpreter="tflite-runtime")
-    report = verify_golden(classifier.model_file, classifier)
-    print(Path(path).stem, report.passed, f"{report.probability_difference:.1e}")
-"""
 
 
 def cells(line):

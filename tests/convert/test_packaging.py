@@ -3,22 +3,13 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 
 import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ser_edge_convert.packaging import (
-    TOLERANCES,
-    golden_vectors,
-    package,
-    synthetic_clip,
-    tolerance_of,
-)
+from ser_edge_convert.packaging import package
 from ser_edge_convert.tflite_metadata import (
     BUFFER_NAME,
     add_tflite_metadata,
@@ -26,7 +17,6 @@ from ser_edge_convert.tflite_metadata import (
 )
 from ser_edge_runtime.backends import available_backends
 from ser_edge_runtime.classifier import Classifier
-from ser_edge_runtime.delegates import NONE, XNNPACK
 from ser_edge_runtime.errors import (
     MetadataInvalid,
     ModelRejected,
@@ -34,24 +24,15 @@ from ser_edge_runtime.errors import (
     SpecTensorMismatch,
     UnsupportedTensors,
 )
-from ser_edge_runtime.front_end import FrontEnd, FrontEndSpec, LogMel, Mfcc, Normaliser
-from ser_edge_runtime.golden import Golden, verify_golden
+from ser_edge_runtime.front_end import Normaliser
+from ser_edge_runtime.golden import verify_golden
 from ser_edge_runtime.interpreter import Interpreter
 from ser_edge_runtime.metadata import FORMAT_VERSION
 from ser_edge_runtime.model_file import parse_model_file
+from tests.convert.toy_package import DATA, SPEC, graph, parts
 
-DATA = Path(__file__).resolve().parent.parent / "data"
 USABLE = [name for name, _, fault in available_backends() if fault is None]
 TOYS = ("toy_float", "toy_int8", "toy_stateful")
-
-SPEC = FrontEndSpec(
-    sample_rate=8000, fft_length=256, window_length=200, hop_length=80,
-    features=(LogMel(bands=4),), clip_seconds=0.19,
-)  # fmt: skip
-
-
-def graph(name):
-    return (DATA / f"{name}.tflite").read_bytes()
 
 
 def described(flatbuffer, **change):
@@ -63,23 +44,6 @@ def described(flatbuffer, **change):
         "output_description": "Logits.",
     }
     return add_tflite_metadata(flatbuffer, **{**texts, **change})
-
-
-def parts(**change):
-    return {
-        "name": "toy",
-        "labels": ["calm", "happy", "sad"],
-        "front_end": SPEC,
-        "normaliser": Normaliser(np.full(4, -35, np.float32), np.full(4, 9, np.float32)),
-        "temperature": 1.5,
-        "target": "cpu",
-        "variant": "float32",
-        "provenance": {"seed": 1},
-        "scores": {"uar": 0.5},
-        "licence": "MIT",
-        "intended_use": "Tests.",
-        **change,
-    }
 
 
 class Table:
@@ -250,55 +214,6 @@ def test_a_package_is_a_tflite_model_and_a_zip():
         assert archive.read("labels.txt") == b"calm\nhappy\nsad\n"
 
 
-@pytest.mark.parametrize("delegate", [XNNPACK, NONE])
-@pytest.mark.parametrize("backend", USABLE)
-@pytest.mark.parametrize(
-    ("toy", "variant"),
-    [("toy_float", "float32"), ("toy_int8", "int8-io"), ("toy_stateful", "dynamic")],
-)
-def test_every_interpreter_is_within_the_tolerance(toy, variant, backend, delegate):
-    model = parse_model_file(package(graph(toy), **parts(variant=variant)), "toy")
-    assert model.metadata.input == Interpreter(graph(toy)).input
-    assert verify_golden(model, Classifier(model, interpreter=backend, delegate=delegate)).passed
-
-
-@pytest.mark.parametrize(("toy", "variant"), [("toy_float", "float32"), ("toy_int8", "int8-io")])
-def test_what_lies_between_two_kinds_of_kernels_is_added_to_the_room(toy, variant):
-    model = parse_model_file(package(graph(toy), **parts(variant=variant)), "toy")
-    plain = Classifier(model, delegate=NONE).probabilities(model.golden.features)
-    between = np.abs(plain - model.golden.probabilities).max()
-    assert model.golden.tolerance == TOLERANCES[variant] + float(between)
-    assert between < 1e-6, "these toys are too small to be rounded differently"
-
-
-def rows_of_probabilities(count):
-    shares = st.lists(st.integers(1, 10**6), min_size=count, max_size=count)
-    return shares.map(lambda parts: np.asarray(parts, np.float32) / np.float32(sum(parts)))
-
-
-@given(
-    st.integers(2, 9).flatmap(lambda n: st.tuples(*[rows_of_probabilities(n)] * 2)),
-    st.sampled_from(sorted(TOLERANCES.values())),
-)
-def test_a_tolerance_holds_both_kinds_of_kernels_unless_they_disagree(both, room):
-    golden, plain = both
-    between = float(np.abs(golden - plain).max())
-    tolerance = tolerance_of(golden, plain, room)
-    assert tolerance == tolerance_of(plain, golden, room)
-    assert room <= tolerance <= room + 0.05
-    if between <= 0.05:
-        assert between < tolerance
-    else:
-        assert tolerance == room
-
-
-def test_kernels_that_disagree_are_not_promised():
-    """A fault of one kind is to be seen where it runs, not to be packed as rounding."""
-    golden, plain = np.float32([0.5, 0.5, 0]), np.float32([0.44, 0.56, 0])
-    assert tolerance_of(golden, plain, 0.005) == 0.005
-    assert tolerance_of(golden, np.float32([0.46, 0.54, 0]), 0.005) == pytest.approx(0.045)
-
-
 def test_the_whole_file_may_be_given_to_an_interpreter():
     """Other tools open the file as it is, zip and all."""
     data = package(graph("toy_float"), **parts())
@@ -336,71 +251,3 @@ def test_graphs_that_cannot_run_are_not_packed():
 def test_a_variant_that_nobody_knows_is_a_mistake_of_the_caller():
     with pytest.raises(KeyError):
         package(graph("toy_float"), **parts(variant="int4"))
-
-
-def test_the_clip_is_the_same_on_every_machine():
-    samples = synthetic_clip(8000, 0.5)
-    assert samples.shape == (4000,)
-    assert samples.dtype == np.float32
-    whole = samples * 32768
-    np.testing.assert_array_equal(whole, np.rint(whole))
-    assert whole[[0, 1, 2, 1000, 2000, 3999]].astype(int).tolist() == [
-        -252,
-        387,
-        1202,
-        228,
-        7965,
-        10175,
-    ]
-
-
-def test_the_clip_has_something_in_every_band():
-    power = np.abs(np.fft.rfft(synthetic_clip(16000, 0.5))) ** 2
-    bands = power[1:].reshape(40, -1).sum(axis=1)
-    assert bands.min() > 1e-4 * bands.max()
-
-
-@settings(max_examples=30)
-@given(st.integers(1000, 48_000), st.floats(0.01, 0.6))
-def test_any_clip_can_be_stored(rate, seconds):
-    samples = synthetic_clip(rate, seconds)
-    assert len(samples) == round(rate * seconds)
-    golden = Golden(samples, rate, np.zeros(1, np.float32), np.ones(1, np.float32), 1e-3)
-    if len(samples):
-        np.testing.assert_array_equal(Golden.from_bytes(golden.to_bytes()).samples, samples)
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        replace(SPEC, offset_seconds=0.4),
-        replace(SPEC, trim_db=30.0, level=0.1),
-        replace(SPEC, features=(Mfcc(bands=8, count=4),)),
-    ],
-)
-def test_golden_features_are_of_sound_not_of_filling(spec):
-    model = parse_model_file(package(graph("toy_float"), **parts(front_end=spec)), "toy")
-    features = model.golden.features
-    assert len(np.unique(features.round(3), axis=0)) == len(features)
-
-
-def test_an_offset_of_minutes_does_not_make_a_file_of_megabytes():
-    spec = replace(SPEC, offset_seconds=3000.0)
-    model = parse_model_file(package(graph("toy_float"), **parts(front_end=spec)), "toy")
-    assert len(model.golden.samples) == 500_000
-
-
-def test_golden_vectors_are_the_classifiers_own():
-    model = parse_model_file(package(graph("toy_float"), **parts()), "toy")
-    golden = golden_vectors(Classifier(model), 0.25)
-    assert golden.to_bytes() == replace(model.golden, tolerance=0.25).to_bytes()
-
-
-def test_the_default_models_front_end_leaves_room_below_300_kilobytes():
-    """What a file holds beside a graph of 64 log-mel bands and three seconds."""
-    spec = FrontEndSpec()
-    samples = synthetic_clip(spec.sample_rate, 0.25)
-    features = FrontEnd(spec)(samples)
-    assert features.shape == spec.output_shape
-    golden = Golden(samples, spec.sample_rate, features, np.ones(8) / 8, 1e-3)
-    assert len(golden.to_bytes()) < 19_000
