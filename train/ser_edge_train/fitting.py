@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge_runtime.front_end.normaliser import Normaliser
+from ser_edge_train.checkpoint import Checkpoint, CheckpointError
 from ser_edge_train.dataset import (
     Part,
     PlainBatches,
@@ -22,7 +23,7 @@ from ser_edge_train.dataset import (
 from ser_edge_train.fit_state import Epochs, FitError, FitState, write_history
 from ser_edge_train.frameworks import keras
 from ser_edge_train.networks import build
-from ser_edge_train.networks.files import load_network, save_network
+from ser_edge_train.networks.files import NetworkFileError, load_network, save_network
 from ser_edge_train.networks.hint import with_hint
 from ser_edge_train.networks.speaker_branch import SpeakerBranch, branch_of
 from ser_edge_train.objective import (
@@ -163,6 +164,26 @@ def fine_tune(
     give_back(rounded, plain)
     save_network(plain, run.model)
     return Fitted(plain.count_params(), len(state.history), state.best.epoch)
+
+
+def finished(recipe: Recipe, run: RunDirectory) -> Fitted | None:
+    """How the fit ended that lies finished in a run; None if anything of it is left to do.
+
+    A checkpoint that is missing, damaged or of another recipe, or a network that cannot be
+    read, is left to :func:`fit` and :func:`fine_tune`, which make it anew or say what is wrong.
+
+    Args:
+        recipe: The recipe.
+        run: The run; locked by the caller.
+    """
+    try:
+        checkpoint = Checkpoint.read(run.checkpoint)
+        if checkpoint.recipe_digest != recipe.digest or not checkpoint.finished:
+            return None
+        parameters = load_network(run.model).count_params()
+    except (CheckpointError, NetworkFileError):
+        return None
+    return Fitted(parameters, checkpoint.epoch, checkpoint.best_epoch)
 
 
 def predict(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge_runtime.errors import MissingExtra, SerEdgeError
+from ser_edge_runtime.errors import MissingExtra, SerEdgeError, SpecError
 from ser_edge_runtime.files import write_text_atomically
 from ser_edge_runtime.front_end.normaliser import Normaliser
 from ser_edge_train.augmentation.voices import Background
@@ -93,7 +93,7 @@ def train(
             training of the same recipe and recordings was stopped in.
         store_root: The feature store's folder.
         resume: Goes on where the run was stopped; on a finished run it only writes
-            predictions and report again.
+            predictions and report again, and asks for no training clip.
         processes: Worker processes of the front end; None takes as many as cores.
         progress: Told what happens.
         score_test: Predicts and reports the test part too. Once, when all is chosen.
@@ -242,7 +242,12 @@ def _train(
 ) -> Trained:
     fitting = _import_fitting()
     recipe = plan.recipe
-    looked_at = [part for part in PARTS if part != "test" or score_test]
+    ended = _ended(fitting, recipe, run) if resume and replicas is None else None
+    looked_at = [
+        part
+        for part in PARTS
+        if (part != "train" or ended is None) and (part != "test" or score_test)
+    ]
     rows = {part: plan.utterances(part) for part in looked_at}
 
     voices = recipe.augmentation.voices
@@ -260,7 +265,9 @@ def _train(
     everything = [row for part in looked_at for row in rows[part]]
     store.fill(plan.manifest, everything, processes, _step(tell, "frames"))
     features = {part: features_of(part) for part in looked_at}
-    if source is None:
+    if ended is not None:
+        _, normaliser = ended
+    elif source is None:
         normaliser = Normaliser.fit(
             features["train"][start : start + ROWS] for start in range(0, len(rows["train"]), ROWS)
         )
@@ -272,11 +279,14 @@ def _train(
         choices = plan.choices(part)
         clips = [clip for clip, _ in rows[part][:: choices + 1]]
         parts[part] = plan.part(clips, features[part], choices, taught=part == "train")
-    given = (recipe, parts["train"], parts["validation"], normaliser, run)
-    if source is None:
-        fitted = fitting.fit(*given, resume=resume, progress=tell, replicas=replicas)
+    if ended is not None:
+        fitted, _ = ended
     else:
-        fitted = fitting.fine_tune(*given, source.model, resume=resume, progress=tell)
+        given = (recipe, parts["train"], parts["validation"], normaliser, run)
+        if source is None:
+            fitted = fitting.fit(*given, resume=resume, progress=tell, replicas=replicas)
+        else:
+            fitted = fitting.fine_tune(*given, source.model, resume=resume, progress=tell)
     counts = {part: len(plan.partition.copies(plan.manifest, part)) for part in PARTS}
     if replicas is not None and not replicas.chief:
         return Trained(run, counts, plan.left_out, None)
@@ -302,6 +312,19 @@ def _train(
     else:
         tell.note("no validation clips: no report until the test part is scored (--score-test)")
     return Trained(run, counts, plan.left_out, report)
+
+
+def _ended(fitting: Any, recipe: Recipe, run: RunDirectory) -> tuple[Any, Normaliser] | None:
+    """A finished fit and its normaliser, for which no training clip is needed any more.
+
+    None where anything of them is not there or not whole: going on makes it anew.
+    """
+    fitted = fitting.finished(recipe, run)
+    try:
+        normaliser = Normaliser.from_json(run.normaliser.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, SpecError):
+        return None
+    return None if fitted is None else (fitted, normaliser)
 
 
 def _step(tell: Progress, stage: str) -> Callable[[int, int], None]:
