@@ -51,6 +51,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "fit__reduce_learning_rate": None,
         "fit__monitor": "val_loss",
     },
+    "average": {"fit__average": 0.8, "fit__reduce_learning_rate": None},
 }  # fmt: skip
 
 
@@ -174,7 +175,9 @@ def test_without_resume_a_checkpoint_is_passed_over(folder, tmp_path):
 # --- what is kept ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "monitor"), [("cnn1d", "val_uar"), ("cosine", "val_loss")])
+@pytest.mark.parametrize(
+    ("kind", "monitor"), [("cnn1d", "val_uar"), ("cosine", "val_loss"), ("average", "val_uar")]
+)
 def test_the_weights_kept_are_the_best_epochs(kind, monitor, folder):
     run = unbroken(kind, folder)
     rows = history_of(run)

@@ -105,6 +105,7 @@ BOUNDS = [
     (Fit, "epochs", 1, 100_000, 0, 100_001),
     (Fit, "batch_size", 1, 65_536, 0, 65_537),
     (Fit, "label_smoothing", 0.0, 1 - TINY, -TINY, 1.0),
+    (Fit, "average", TINY, 1 - TINY, 0.0, 1.0),
     (NETWORKS["cnn1d"], "kernel", 1, 101, 0, 102),
     (NETWORKS["cnn1d"], "pool", 1, 16, 0, 17),
     (NETWORKS["cnn1d"], "dropout", 0.0, 1 - TINY, -TINY, 1.0),

@@ -22,6 +22,7 @@ _REMEMBERED = {
     "early_stopping": ("wait", "best", "best_epoch", "stopped_epoch"),
     "reduce_learning_rate": ("wait", "best", "cooldown_counter"),
     "best_weights": ("value", "epoch"),
+    "averages": (),
 }
 HISTORY_COLUMNS = ("epoch", "loss", "uar", "val_loss", "val_uar", "learning_rate")
 
@@ -31,10 +32,14 @@ class FitError(SerEdgeError):
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the best monitored score; without one, the last's."""
+    """Keeps the weights of the epoch with the best monitored score; without one, the last's.
 
-    def __init__(self, monitor: str | None, sign: int) -> None:
+    Where their moving averages are validated, these are what is kept.
+    """
+
+    def __init__(self, monitor: str | None, sign: int, averages: Any = None) -> None:
         super().__init__()
+        self.averages = averages
         self.monitor = monitor
         self.sign = sign
         self.value: float | None = None
@@ -46,7 +51,12 @@ class BestWeights(keras.callbacks.Callback):
         score = None if self.monitor is None else self.sign * float((logs or {})[self.monitor])
         if score is None or self.value is None or score > self.value:
             self.value, self.epoch = score, epoch + 1
+            # As Keras' callback has them in the model's place while it is validated.
+            if self.averages is not None:
+                self.averages.on_test_begin()
             self.weights = [np.array(values) for values in self.model.get_weights()]
+            if self.averages is not None:
+                self.averages.on_test_end()
 
 
 class FitState:
@@ -77,8 +87,12 @@ class FitState:
         self._restored: Checkpoint | None = None
         rising = how.monitor == "val_uar"
         mode = "max" if rising else "min"
-        self.best = BestWeights(how.monitor if validated else None, 1 if rising else -1)
+        averages = None if how.average is None else keras.callbacks.SwapEMAWeights()
+        monitor, sign = how.monitor if validated else None, 1 if rising else -1
+        self.best = BestWeights(monitor, sign, averages)
         self.callbacks: dict[str, Any] = {"best_weights": self.best}
+        if averages is not None:
+            self.callbacks["averages"] = averages
         if validated and how.early_stopping is not None:
             self.callbacks["early_stopping"] = keras.callbacks.EarlyStopping(
                 how.monitor,

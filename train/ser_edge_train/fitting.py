@@ -92,10 +92,15 @@ def fit(
 
     Raises:
         DistributionError: The workers train different things; ``WorkerLost`` if one is gone.
-        FitError: No training utterance, or the loss is no longer a number.
+        FitError: No training utterance, the loss is no longer a number, or replicas are to
+            average weights.
         CheckpointError: The checkpoint is damaged or of another recipe.
     """
     _begin(recipe, train)
+    if replicas is not None and recipe.fit.average is not None:
+        raise FitError(
+            f"{recipe.name}: fit.average is for one process alone; leave it or --strategy out"
+        )
     parts = (train, validation)
     chief = replicas is None or replicas.chief
     if replicas is not None:

@@ -134,6 +134,8 @@ def make_optimizer(how: Fit, steps: int, model: Any) -> Any:
         "weight_decay": chosen.weight_decay or (0.0 if chosen.name == "adamw" else None),
         "global_clipnorm": chosen.clip_norm,
     }
+    if how.average is not None:
+        arguments |= {"use_ema": True, "ema_momentum": how.average}
     if chosen.name == "sgd":
         arguments |= {"momentum": chosen.momentum, "nesterov": chosen.momentum > 0}
     elif chosen.name == "rmsprop":

@@ -88,6 +88,8 @@ class Fit(Table):
         corpus_weights: A further factor for the utterances of a corpus; missing ones have 1.
         corpus_repeats: How often an epoch shows the training utterances of a corpus; missing
             ones once. 2.5 is twice all and once half of them, drawn anew in every epoch.
+        average: Decay a step of a moving average of the weights, which is validated and kept
+            in the place of the weights themselves (Polyak and Juditsky, 1992); left out: none.
         monitor: The validation score that chooses the epoch whose weights are kept.
         early_stopping: See :class:`EarlyStopping`; left out: never.
         reduce_learning_rate: See :class:`ReduceLearningRate`; left out: never.
@@ -101,6 +103,7 @@ class Fit(Table):
     class_weights: Literal["balanced", "sqrt", "none"] = "balanced"
     corpus_weights: dict[str, Annotated[float, Field(gt=0, le=1000)]] = Field(default_factory=dict)
     corpus_repeats: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict)
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
     monitor: Literal["val_uar", "val_loss"] = "val_uar"
     early_stopping: EarlyStopping | None = None
     reduce_learning_rate: ReduceLearningRate | None = None
