@@ -8,7 +8,8 @@
 # all are run, the student as it is among them (`recipe`). From the second round on they are scored
 # with six validation speakers at once 10 dB behind each clip, too. Stopped at any time, the same call
 # goes on. Two calls at once, of other trials, need two values of OUT, by default WORK/ROUND-FOLD;
-# STORE is where features are kept. The test part is not looked at.
+# STORE is where features are kept. VOTES, CREMA-D's summaryTable.csv, is needed for trials of what
+# its listeners heard; without it they are named and the call ends. The test part is not looked at.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 name=${1:?first, second or third}
@@ -22,6 +23,8 @@ out=${OUT:-$work/$name-$fold}
 recipe=$out.toml
 teacher=$work/teacher-$fold.csv
 voices=$work/voices-$fold
+listeners=$work/listeners-$fold.csv
+changes=$out.trials.toml
 
 mkdir -p "$work"
 # What is particular to this machine and fold, in a copy of the recipe; and the voices.
@@ -40,10 +43,14 @@ write_babble(plan.manifest, plan.clips("validation"), Path(voices))
 EOF
 [ -f "$teacher" ] ||
     ser-edge teach "$embeddings" --recipe "$recipe" --data "$manifest" --out "$teacher"
+if [ -n "${VOTES:-}" ] && [ ! -f "$listeners" ]; then
+    python docs/listeners_votes.py "$teacher" "$manifest" "$VOTES" "$listeners"
+fi
+sed "s|LISTENERS|$listeners|" "$round/trials.toml" > "$changes"
 chosen=()
 [ ${#trials[@]} -eq 0 ] || chosen=(--variants "$(IFS=,; echo "${trials[*]}")")
 noise=()
 [ "$name" = first ] || noise=(--noise "$voices")
-ser-edge study own --trials "$round/trials.toml" --recipe "$recipe" --data "$manifest" \
+ser-edge study own --trials "$changes" --recipe "$recipe" --data "$manifest" \
     --store "${STORE:-$work/features}" --out "$out" --seeds 1 "${chosen[@]}" "${noise[@]}"
 python docs/make_search.py "$name" "$out"
