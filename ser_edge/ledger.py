@@ -71,6 +71,23 @@ def enter(ledger: Path, scored: Scored, scores: Mapping[str, Any]) -> int:
     )
 
 
+def check_scored(ledger: Path, scored: Scored) -> None:
+    """Makes sure that a model's test part may be scored, before anything looks at it.
+
+    Args:
+        ledger: The table; it may not be there yet.
+        scored: The model, and how it was made.
+
+    Raises:
+        AlreadyScored: The recipe's test part was scored with another model.
+        ScoringsError: The ledger cannot be read.
+    """
+    from ser_edge_train.scorings import check_unscored
+
+    asked = (scored.recipe, scored.protocol, scored.fold, scored.seed, scored.partition)
+    check_unscored(ledger, asked, scored.network)
+
+
 def check_run(ledger: Path, run: RunDirectory) -> None:
     """Makes sure that a run's test part may be scored, before anything looks at it.
 

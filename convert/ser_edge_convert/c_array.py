@@ -66,7 +66,8 @@ def check_name(path: Path) -> None:
     """
     if path.suffix not in SOURCES:
         raise OutputFailed(path, "no name of a C file", f"end it in {', '.join(SOURCES)}")
-    if not path.stem.isprintable() or set(path.stem) & set('"\\'):
+    # "??" may begin a trigraph, which C compilers replace in an #include too.
+    if not path.stem.isprintable() or set(path.stem) & set('"\\') or "??" in path.stem:
         raise OutputFailed(path, "no name that C can include", "use letters and digits")
 
 

@@ -39,6 +39,10 @@ class ConversionMismatch(SerEdgeError):
     """The converted file runs, but does not compute what the network does."""
 
 
+class NoNumbers(SerEdgeError):
+    """A graph that runs and computes what is not finite."""
+
+
 class RepairFailed(SerEdgeError):
     """No choice of layers in floats brings an int8 file within its gate."""
 

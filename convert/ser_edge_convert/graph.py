@@ -177,7 +177,7 @@ def read_graphs(flatbuffer: bytes) -> tuple[Graph, ...]:
 
 
 def _graph(subgraph: schema.SubGraphT, model: schema.ModelT) -> Graph:
-    return Graph(
+    graph = Graph(
         tuple(_tensor(tensor, model) for tensor in subgraph.tensors or ()),
         tuple(
             _operator(operator, model.operatorCodes[operator.opcodeIndex])
@@ -187,6 +187,13 @@ def _graph(subgraph: schema.SubGraphT, model: schema.ModelT) -> Graph:
         _positions(subgraph.outputs),
         len(model.subgraphs),
     )
+    ends = {*graph.inputs, *graph.outputs}
+    inner = {p for operator in graph.operators for p in (*operator.inputs, *operator.outputs)}
+    # An operator's missing input, as the bias of a layer without one, is -1.
+    places = range(len(graph.tensors))
+    if not all(p in places for p in ends | (inner - {-1})):
+        raise ValueError("a position beyond the tensors")
+    return graph
 
 
 def _operator(operator: schema.OperatorT, code: schema.OperatorCodeT) -> Operator:

@@ -41,7 +41,9 @@ def without_softmax(flatbuffer: bytes) -> tuple[bytes, bool]:
     """
     graph = read_graph(flatbuffer)
     end, after = graph.outputs[0], None
-    makers = {out: number for number, op in enumerate(graph.operators) for out in op.outputs}
+    # One without inputs ends no graph that is whole; who runs it will say so.
+    with_inputs = [(number, op) for number, op in enumerate(graph.operators) if op.inputs]
+    makers = {out: number for number, op in with_inputs for out in op.outputs}
     last = makers.get(end)
     if last is not None and graph.operators[last].name == "DEQUANTIZE":
         after, last = last, makers.get(graph.operators[last].inputs[0])

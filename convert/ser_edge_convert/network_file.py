@@ -84,9 +84,9 @@ def network_digest(path: Path) -> str:
             return hashlib.sha256("".join(lines).encode()).hexdigest()
         return _digest(path)
     except OSError as fault:
-        raise BadNetwork(
-            f"{path}: {fault.strerror or fault}; check the file's permissions"
-        ) from None
+        denied = isinstance(fault, PermissionError)
+        step = "check its permissions" if denied else "name the network's file or folder"
+        raise BadNetwork(f"{fault.filename or path}: {fault.strerror or fault}; {step}") from None
 
 
 def _digest(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ser_edge_convert.errors import NoNumbers
 from ser_edge_convert.tflite_metadata import add_tflite_metadata
 from ser_edge_runtime.classifier import Classifier
 from ser_edge_runtime.delegates import NONE
@@ -83,6 +84,7 @@ def package(
     Raises:
         ModelFileError: The parts do not fit together; the subclass says where.
         InterpreterError: The graph cannot be run, so no golden vectors can be made.
+        NoNumbers: It runs, and what it computes is not finite.
         KeyError: ``variant`` is none.
     """
     room = TOLERANCES[variant]
@@ -126,12 +128,17 @@ def golden_vectors(classifier: Classifier, plain: Classifier, room: float) -> Go
         plain: The same under no delegate: what machines compute that lack XNNPACK, or whose
             XNNPACK lacks an operator.
         room: As for :func:`tolerance_of`.
+
+    Raises:
+        NoNumbers: The model's probabilities are none.
     """
     spec = classifier.front_end.spec
     seconds = min(_GOLDEN_SECONDS + spec.offset_seconds, _MOST_GOLDEN_SAMPLES / spec.sample_rate)
     samples = synthetic_clip(spec.sample_rate, seconds)
     features = classifier.front_end(samples)
     probabilities = classifier.probabilities(features)
+    if not np.isfinite(probabilities).all():
+        raise NoNumbers("computes no numbers for the golden clip; train or export it again")
     tolerance = tolerance_of(probabilities, plain.probabilities(features), room)
     return Golden(samples, spec.sample_rate, features, probabilities, tolerance)
 

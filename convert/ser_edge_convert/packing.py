@@ -7,12 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ser_edge_convert.description_files import read_front_end, read_labels, read_normaliser
-from ser_edge_convert.errors import ConversionFailed, PackingRefused
+from ser_edge_convert.errors import ConversionFailed, NoNumbers, PackingRefused
 from ser_edge_convert.graph import Graph, Tensor, read_graph
 from ser_edge_convert.graph_ends import variant_of, without_softmax
 from ser_edge_convert.packaging import package
 from ser_edge_runtime.classifier import Classifier
-from ser_edge_runtime.errors import FileError, SerEdgeError
+from ser_edge_runtime.errors import (
+    FileError,
+    InvokeFailed,
+    ModelRejected,
+    SerEdgeError,
+    UnsupportedTensors,
+)
 from ser_edge_runtime.golden import verify_golden
 from ser_edge_runtime.metadata import TensorInfo
 from ser_edge_runtime.model_file import (
@@ -73,7 +79,8 @@ def pack(
         intended_use: What the model is for and what it is not for.
 
     Raises:
-        PackingRefused: It is no TFLite model, or a model file already.
+        PackingRefused: It is no TFLite model, one that cannot be run or computes no numbers, or
+            a model file already.
         DescriptionFault: A file that describes it is not as it must be.
         ModelFileError: Graph, front end and labels do not belong together.
         InterpreterError: No interpreter here runs it.
@@ -84,20 +91,24 @@ def pack(
     normalised = read_normaliser(normaliser, spec)
     graph, softmax = without_softmax(data)
     variant = variant_of(read_graph(graph))
-    packed = package(
-        graph,
-        name=name or plain.resolve().stem,
-        labels=named,
-        front_end=spec,
-        normaliser=normalised,
-        temperature=temperature,
-        target=target,
-        variant=variant,
-        provenance={"packed_from": hashlib.sha256(data).hexdigest()},
-        scores={},
-        licence=licence,
-        intended_use=intended_use,
-    )
+    try:
+        packed = package(
+            graph,
+            name=name or plain.resolve().stem,
+            labels=named,
+            front_end=spec,
+            normaliser=normalised,
+            temperature=temperature,
+            target=target,
+            variant=variant,
+            provenance={"packed_from": hashlib.sha256(data).hexdigest()},
+            scores={},
+            licence=licence,
+            intended_use=intended_use,
+        )
+    except (ModelRejected, UnsupportedTensors, InvokeFailed, NoNumbers) as fault:
+        words, _, step = str(fault).partition("; ")
+        raise PackingRefused(plain, words, step or "export it again") from None
     return Packed(packed, variant, softmax, "made")
 
 

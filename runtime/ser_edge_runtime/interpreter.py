@@ -81,7 +81,10 @@ class Interpreter:
         self.backend = chosen.name
         self._asked = as_delegate(delegate)
         self._runner, self._delegated = _create(chosen, flatbuffer, threads, self._asked)
-        inputs, outputs = self._runner.get_input_details(), self._runner.get_output_details()
+        try:
+            inputs, outputs = self._runner.get_input_details(), self._runner.get_output_details()
+        except UnicodeDecodeError as fault:
+            raise ModelRejected(_refusal(chosen, fault)) from None
         if len(inputs) != 1 or len(outputs) != 1:
             raise UnsupportedTensors(
                 f"the graph has {len(inputs)} inputs and {len(outputs)} outputs; "

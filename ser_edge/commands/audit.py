@@ -87,7 +87,7 @@ def command(
     variant against the trained network, with intervals resampled over speakers.
     """
     if not HALF <= confidence < 1:
-        raise click.UsageError(f"--confidence {confidence:g} is not from 0.5 to below 1")
+        raise click.UsageError(f"--confidence {confidence} is not from 0.5 to below 1")
     if out is not None and Path(out).is_file():
         raise click.UsageError(f"--out {out} is a file; name a folder")
     if out is not None and Path(out).suffix in REPORTS and not Path(out).is_dir():

@@ -10,7 +10,7 @@ import click
 
 from ser_edge.data import open_manifest
 from ser_edge.extras import need, quiet_tensorflow
-from ser_edge.ledger import check_run, enter, enter_report, scored_by
+from ser_edge.ledger import Scored, check_run, check_scored, enter, enter_report, scored_by
 from ser_edge.options import (
     OutFile,
     delegate_options,
@@ -118,6 +118,9 @@ def command(
         division = None if partition is None else Partition.read(partition)
         parts = _parts(manifest, division, chosen, metadata.labels, merges, output)
         _warn(metadata, manifest, division, output)
+        scored = None
+        if ledger is not None and division is not None:
+            scored = _may_be_scored(ledger, model, metadata, manifest, division)
         predictions = evaluate_model(
             model,
             manifest,
@@ -129,10 +132,10 @@ def command(
             progress=lambda done, total: progress.stage("evaluating", done, total),
         )
     scores = score(predictions, allowed_classes(manifest, metadata.labels, merges))
-    if ledger is not None and division is not None:
-        _enter_model(ledger, metadata, manifest, division, scores, output)
     if out is not None:
         predictions.write(out)
+    if ledger is not None and scored is not None:
+        output.text(f"{ledger}: {enter(ledger, scored, scores)} rows added")
     _print(model, chosen, scores, output)
     if out is not None:
         output.text(f"wrote {out}: {len(predictions)} clips")
@@ -270,22 +273,19 @@ def _warn(
         )
 
 
-def _enter_model(
-    ledger: Path,
-    metadata: Metadata,
-    manifest: Manifest,
-    partition: Partition,
-    scores: Mapping[str, Any],
-    output: Output,
-) -> None:
+def _may_be_scored(
+    ledger: Path, model: str, metadata: Metadata, manifest: Manifest, partition: Partition
+) -> Scored:
+    """What will stand in the ledger, before anything looks at the test part."""
     scored = scored_by(metadata, manifest.digest, partition.digest)
     if scored is None:
         raise MetadataInvalid(
-            metadata.name,
+            model,
             "its provenance does not name recipe, fold, seed and network",
             "leave out --ledger, or convert it from its run again",
         )
-    output.text(f"{ledger}: {enter(ledger, scored, scores)} rows added")
+    check_scored(ledger, scored)
+    return scored
 
 
 def _print(model: str, part: str, scores: Mapping[str, Any], output: Output) -> None:

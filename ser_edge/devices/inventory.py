@@ -67,8 +67,8 @@ class Ways:
 
 def is_inventory(target: str) -> bool:
     """Whether a target stands for many devices, however few it names: a ``.toml`` file."""
-    path = Path(target)
-    return path.suffix == ".toml" and not path.is_dir()
+    # Not Path.is_dir, which raises for a name that is too long.
+    return Path(target).suffix == ".toml" and not os.path.isdir(target)  # noqa: PTH112
 
 
 def entries_of(target: str) -> list[Entry]:
@@ -81,21 +81,19 @@ def entries_of(target: str) -> list[Entry]:
         return [Entry(target, target)]
     path = Path(target)
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as fault:
-        words = getattr(fault, "strerror", None) or str(fault)
-        raise DeviceFault(target, words, "see docs/flashing.md for an inventory") from None
+        raise DeviceFault(target, _reason(fault), "see docs/flashing.md for an inventory") from None
     rows = values.pop("device", None)
     if values or not isinstance(rows, list) or not rows:
-        raise DeviceFault(target, "holds no [[device]] tables, or others", "see docs/flashing.md")
+        raise DeviceFault(
+            target, "must hold [[device]] tables and nothing else", "see docs/flashing.md"
+        )
     entries = []
     for number, row in enumerate(rows, 1):
-        good = isinstance(row, dict) and set(row) <= _FIELDS and "target" in row
-        if not good or not all(isinstance(value, str) and value for value in row.values()):
-            raise DeviceFault(
-                target, f"device {number} needs target, and may have name and command: all text",
-                "see docs/flashing.md",
-            )  # fmt: skip
+        wrong = _wrong(row)
+        if wrong is not None:
+            raise DeviceFault(target, f"device {number} {wrong}", "see docs/flashing.md")
         # A folder is meant as seen from the inventory.
         place = row["target"] if "://" in row["target"] else str(path.parent / row["target"])
         entries.append(Entry(row.get("name", row["target"]), place, row.get("command")))
@@ -106,6 +104,33 @@ def entries_of(target: str) -> list[Entry]:
         if twice is not None:
             raise DeviceFault(target, f"two devices have the {what} {twice}", "tell them apart")
     return entries
+
+
+def _reason(fault: Exception) -> str:
+    """Why an inventory cannot be read, in words that are not Python's."""
+    if isinstance(fault, OSError):
+        return fault.strerror or str(fault)
+    if isinstance(fault, RecursionError):
+        return "its values are nested too deeply"
+    if isinstance(fault, UnicodeDecodeError):
+        return "is no text in UTF-8"
+    if isinstance(fault, tomllib.TOMLDecodeError):
+        return f"is no TOML: {fault}"
+    return "holds a number of too many digits"
+
+
+def _wrong(row: Any) -> str | None:
+    """What is wrong with a device's table; None if nothing is."""
+    if not isinstance(row, dict):
+        return "is no table"
+    if "target" not in row:
+        return "has no target"
+    for name, value in row.items():
+        if name not in _FIELDS:
+            return f"has {name!a}, which is none of {', '.join(sorted(_FIELDS))}"
+        if not isinstance(value, str) or not value or not value.isprintable():
+            return f"needs text of one line as its {name}"
+    return None
 
 
 def each(

@@ -106,5 +106,6 @@ def test_a_digest_is_of_all_bytes_and_names(tmp_path):
 
 
 def test_a_digest_of_nothing_is_an_error(tmp_path):
-    with pytest.raises(BadNetwork, match=r"none\.keras: No such file"):
+    said = r"none\.keras: No such file or directory; name the network's file or folder$"
+    with pytest.raises(BadNetwork, match=said):
         network_digest(tmp_path / "none.keras")

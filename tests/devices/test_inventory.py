@@ -47,10 +47,11 @@ def test_an_inventory_is_many(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("", "no .*device"), ("x = 1\n[[device]]\ntarget = 'a'", "or others"), ("device = 3", "device"),
-    ("[[device]]\nname = 'a'", "device 1 needs target"), ("[[device]]\ntarget = 3", "all text"),
-    ("[[device]]\ntarget = ''", "all text"),
-    ("[[device]]\ntarget = 'a'\nhost = 'b'", "device 1 needs target"),
+    ("", "must hold .*device"), ("x = 1\n[[device]]\ntarget = 'a'", "and nothing else"),
+    ("device = 3", "device"),
+    ("[[device]]\nname = 'a'", "device 1 has no target"), ("[[device]]\ntarget = 3", "needs text"),
+    ("[[device]]\ntarget = ''", "device 1 needs text of one line as its target"),
+    ("[[device]]\ntarget = 'a'\nhost = 'b'", "device 1 has 'host', which is none of"),
     ("[[device]]\ntarget = 'a'\n[[device]]\ntarget = 'a'", "two devices have the name a"),
     ("[[device]]\ntarget = 'a'\n[[device]]\nname = 'b'\ntarget = 'a'", "two .* the target .*a"),
     ("[[device", "Expected"),

@@ -35,7 +35,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name != "class_clips" and not 0 <= value <= 1:
+            if name not in ("class_clips", "confidence") and not 0 <= value <= 1:
                 raise ConversionRefused(f"{name} {value} is no share; choose 0 to 1")
         if not 0.5 <= self.confidence < 1:
             raise ConversionRefused(f"confidence {self.confidence} is not from 0.5 to below 1")
