@@ -48,6 +48,8 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
 _BLOCK_SAMPLES = 131_072
 # A decoder may drop its own start-up: two MP3 frames.
 _MP3_SLACK = 2 * 1152
+# A FLAC from a pipe declares no length; libsndfile then says 2**63 - 1.
+_NO_LENGTH = 2**62
 _CHECK = "check that it is a recording, or convert it to WAV"
 _AGAIN = "copy or record it again"
 
@@ -342,12 +344,12 @@ def _sound_blocks(sound: Any, decoder_fault: type[Exception], name: PathOrName) 
                 yield mono(block, name)
                 count += len(block)
         except decoder_fault:
+            of = f" of {declared}" if declared < _NO_LENGTH else ""
             raise TruncatedAudio(
-                name, f"cannot be decoded beyond frame {count} of {declared}", _AGAIN
+                name, f"cannot be decoded beyond frame {count}{of}", _AGAIN
             ) from None
     slack = _MP3_SLACK if kind == "MP3" else 0
-    # A FLAC from a pipe declares no length; libsndfile then says 2**63 - 1.
-    if count + slack < declared < 2**62:
+    if count + slack < declared < _NO_LENGTH:
         raise TruncatedAudio(name, f"declares {declared} frames but holds {count}", _AGAIN)
     if not count:
         raise EmptyAudio(name, "holds no sample (0 frames)", _AGAIN)

@@ -382,5 +382,5 @@ def _check_tensor(declared: TensorInfo, actual: TensorInfo, role: str, name: str
 
 
 def _described(tensor: TensorInfo) -> str:
-    quantum = f" ({tensor.scale:g}, {tensor.zero_point})" if tensor.quantised else ""
+    quantum = f" ({tensor.scale!r}, {tensor.zero_point})" if tensor.quantised else ""
     return f"{'x'.join(map(str, tensor.shape))} {tensor.dtype}{quantum}"

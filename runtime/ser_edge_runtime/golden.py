@@ -226,11 +226,15 @@ def _array(data: bytes, name: str) -> npt.NDArray[Any]:
     header = _HEADER.match(data)
     if header is None or header[1].decode() != _ENTRIES[name].str:
         raise BadGolden(f"{name} is no array of {_ENTRIES[name].name}")
-    shape = tuple(int(axis) for axis in header[2].decode().split(",") if axis.strip())
     content = data[header.end() :]
-    if math.prod(shape) * _ENTRIES[name].itemsize != len(content):
-        raise BadGolden(f"{name} is not as long as it says")
-    array: npt.NDArray[Any] = np.frombuffer(content, _ENTRIES[name]).reshape(shape)
+    try:
+        shape = tuple(int(axis) for axis in header[2].decode().split(",") if axis.strip())
+        if math.prod(shape) * _ENTRIES[name].itemsize != len(content):
+            raise BadGolden(f"{name} is not as long as it says")
+        array: npt.NDArray[Any] = np.frombuffer(content, _ENTRIES[name]).reshape(shape)
+    except ValueError:
+        # Axes that are no numbers, or more than numpy takes where another axis is 0.
+        raise BadGolden(f"{name} has no shape that an array can have") from None
     if _npy(array) != data:
         raise BadGolden(f"{name} is not written in the one way there is")
     return array

@@ -171,9 +171,11 @@ class _Invalid(Exception):
 
 def _parse_json(text: bytes, path: str) -> dict[str, Any]:
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(pairs)
-        if len(values) != len(pairs):
-            raise _Invalid("a name stands twice in one table")
+        values: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in values:
+                raise _Invalid(f"the name {name[:40]!a} stands twice in one table")
+            values[name] = value
         return values
 
     def no_constants(name: str) -> Any:

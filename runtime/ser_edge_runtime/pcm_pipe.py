@@ -93,7 +93,11 @@ class PcmPipe:
             raise NotAudio(self._name, str(fault), _HINT) from None
         self._kind = sample_type(header)
         if not self._kind:
-            raise NotAudio(self._name, "is a WAV of compressed samples", _HINT)
+            raise NotAudio(
+                self._name,
+                "is a WAV of compressed samples or of a kind not read here",
+                _HINT,
+            )
         if not LOWEST_RATE <= header.sample_rate <= HIGHEST_RATE:
             claim = f"claims a sample rate of {header.sample_rate} Hz"
             raise NotAudio(self._name, claim, _HINT)

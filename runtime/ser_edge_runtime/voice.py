@@ -226,7 +226,7 @@ class Voice:
         if len(data) > _LARGEST_FILE:
             raise VoiceFileError(path, "too large for a voice")
         try:
-            values = json.loads(data)
+            values = json.loads(data.decode("utf-8"), object_pairs_hook=_table)
         except (ValueError, RecursionError):
             raise VoiceFileError(path, "not a voice (no JSON)") from None
         if not isinstance(values, dict) or type(values.get("format")) is not int:
@@ -268,13 +268,34 @@ def _logarithms(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float3
     return np.clip(logs, LEAST, 0).astype(np.float32)
 
 
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a name that stands twice in it would hide one of its values."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name stands twice")
+    return values
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a JSON value is text that a file can hold: escapes may name halves of characters."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
     if set(values) != _FIELDS:
         raise ValueError("other fields than a voice's")
     labels, rows = values["labels"], values["answers"]
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+    if not isinstance(labels, list) or not labels or not all(map(_is_text, labels)):
         raise ValueError("labels are no list of names")
-    if not all(isinstance(values[name], str) for name in ("name", "model")):
+    if len(set(labels)) < len(labels):
+        raise ValueError("a label stands twice")
+    if not all(_is_text(values[name]) for name in ("name", "model")):
         raise ValueError("name and model are no text")
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise ValueError("answers are no table")

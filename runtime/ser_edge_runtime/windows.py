@@ -50,10 +50,15 @@ def frame_lengths(spec: FrontEndSpec, segment: float, step: float) -> tuple[int,
         raise WindowError(f"segment and step must be above 0 s, not {segment} and {step}")
     length = spec.frame_count(round(segment * spec.sample_rate))
     hop = round(step * spec.sample_rate / spec.hop_length)
-    if length < 1 or hop < 1:
+    if length < 1:
+        shortest = 1 if spec.centred else spec.fft_length
         raise WindowError(
-            f"segment {segment} s or step {step} s is too short; "
-            f"frames are {spec.hop_length / spec.sample_rate} s apart"
+            f"segment {segment} s is too short for a frame; "
+            f"give at least {shortest / spec.sample_rate} s"
+        )
+    if hop < 1:
+        raise WindowError(
+            f"step {step} s is too short; frames are {spec.hop_length / spec.sample_rate} s apart"
         )
     return length, hop
 

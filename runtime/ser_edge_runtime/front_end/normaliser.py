@@ -35,7 +35,10 @@ class Normaliser:
 
     def __post_init__(self) -> None:
         for name in ("mean", "scale"):
-            values = np.array(getattr(self, name), dtype=np.float32)
+            try:
+                values = np.array(getattr(self, name), dtype=np.float32)
+            except (TypeError, ValueError):
+                raise SpecError("normaliser: mean and scale must be lists of numbers") from None
             values.flags.writeable = False
             object.__setattr__(self, name, values)
         if self.mean.ndim != 1 or self.mean.shape != self.scale.shape or not self.mean.size:

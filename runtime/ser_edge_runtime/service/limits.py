@@ -93,7 +93,8 @@ class Admission:
             Refusal: 503; as many wait as may.
         """
         if self.waiting >= self.limits.most_waiting:
-            raise Refusal(503, "Busy", f"{self.waiting} recordings wait; try again later", 1)
+            wait = "recording waits" if self.waiting == 1 else "recordings wait"
+            raise Refusal(503, "Busy", f"{self.waiting} {wait}; try again later", 1)
         self.waiting += 1
         try:
             yield
