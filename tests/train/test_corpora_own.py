@@ -122,6 +122,8 @@ def test_a_byte_order_mark_and_crlf_are_read(tmp_path):
         ("path,mood\n", ":1:", "no column 'emotion'", "path,emotion,speaker"),
         ("path;emotion\n", ":1:", "no column 'path'", "commas"),
         ("path,emotion,path\n", ":1:", "two columns 'path'", "keep one"),
+        ("path,label,label\n", ":1:", "two columns 'label'", "keep one"),
+        ("path,emotion,emotion\n", ":1:", "two columns 'emotion'", "keep one"),
         ("path,emotion\n", ":", "no recording below", "add one line"),
         ("path,emotion\nx.wav\n", ":2:", "1 fields instead of 2", "quote"),
         ("path,emotion\nx.wav,sad\n/y.wav,sad\n", ":3:", "column path: '/y.wav'", "above"),

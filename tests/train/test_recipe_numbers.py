@@ -172,7 +172,7 @@ def test_an_endless_number_is_named_in_a_line(changes, words):
         (Random, {"fold": 4, "folds": 3}, "no fold 4 of 3"),
         (CrossCorpus, {"test_corpora": ()}, "at least 1 item"),
         (CrossCorpus, {"test_corpora": ("tess", "tess")}, "one stands twice"),
-        (CrossCorpus, {"test_corpora": ("tess",), "fold": 2}, "no fold 2; vary the seed"),
+        (CrossCorpus, {"test_corpora": ("tess",), "fold": 2}, "no fold 2; name other test_corpora"),
     ],
 )
 def test_numbers_that_do_not_go_together(table, values, words):

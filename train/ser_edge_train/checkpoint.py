@@ -103,7 +103,7 @@ class Checkpoint:
             history = tuple(head.pop("history"))
             return cls(history=history, **head, **groups)
         except FileNotFoundError:
-            raise CheckpointError(path, "missing", "start anew without --resume") from None
+            raise CheckpointError(path, "missing", "start anew in another folder") from None
         except CheckpointError:
             raise
         except Exception as fault:

@@ -17,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge_runtime.errors import FileError
+from ser_edge_train.errors import LONGEST_QUOTE, quoted
 from ser_edge_train.manifest import Clip
 from ser_edge_train.npz import array_of
 
 NAMES = ("audio_sha256", "path")
 _LEAST_SPREAD = 1e-6
 _LONGEST_WORDS = 200
+_MOST_NAMES = 8
 
 
 class EmbeddingsError(FileError):
@@ -55,7 +57,7 @@ class Embeddings:
         if by is None or "embedding" not in arrays:
             raise EmbeddingsError(
                 path,
-                f"holds {', '.join(sorted(arrays)) or 'nothing'}",
+                f"holds {_listed(sorted(arrays))}",
                 "it needs the arrays embedding and path (or audio_sha256)",
             )
         names, values = arrays[by], arrays["embedding"]
@@ -104,6 +106,15 @@ def standardised(
     return found
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Names of arrays as an error shows them: some of them, odd ones in quotes."""
+    plain = [name.isidentifier() and len(name) <= LONGEST_QUOTE for name in names]
+    some = [name if fine else quoted(name) for name, fine in zip(names, plain, strict=True)]
+    some = some[:_MOST_NAMES]
+    rest = [f"{len(names) - len(some)} others"] if len(names) > len(some) else []
+    return ", ".join([*some, *rest]) or "nothing"
+
+
 def _plain(name: str) -> str:
     return str(PurePosixPath(name))
 
@@ -119,5 +130,6 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise EmbeddingsError(path, "no such file", "check the name") from None
     except Exception as fault:
         # Whatever the parsers within numpy and zipfile come upon: TokenError, zlib.error, ...
-        words = str(fault).splitlines()[0][:_LONGEST_WORDS] if str(fault) else type(fault).__name__
+        words = "".join(filter(str.isprintable, str(fault)))[:_LONGEST_WORDS]
+        words = words or type(fault).__name__
         raise EmbeddingsError(path, f"no .npz file ({words})", "make it anew") from None

@@ -27,6 +27,7 @@ STRETCH_SECONDS = 0.3
 STEP_SECONDS = 0.05
 # The deciding stretch is where the curve is at least so high, measured by its peak.
 HEIGHT = 0.5
+_MOST_FRAMES = 10**9
 
 
 class LabelUnknown(SerEdgeError):
@@ -132,7 +133,7 @@ def explain(
             f"only {', '.join(classifier.labels)}"
         )
     clock = _Clock.of(classifier, len(samples) / sample_rate)
-    length, hop = clock.frames(stretch), clock.frames(step)
+    length, hop = clock.frames("stretch", stretch), clock.frames("step", step)
     views = [
         _View.of(classifier, segment.start, segment.frames)
         for segment in classifier.segments(samples, sample_rate)
@@ -195,12 +196,13 @@ class _Clock:
         offset = 0.0 if spec.centred else spec.window_length / 2 / spec.sample_rate
         return cls(spec.hop_length / spec.sample_rate, offset, seconds)
 
-    def frames(self, seconds: float) -> int:
-        count = round(seconds / self.hop) if 0 < seconds < math.inf else 0
+    def frames(self, name: str, seconds: float) -> int:
+        if not math.isfinite(seconds):
+            raise WindowError(f"a {name} of {seconds} s is no length; give at least {self.hop} s")
+        # Beyond the recording it does not matter by how much.
+        count = round(min(max(seconds, 0.0) / self.hop, _MOST_FRAMES))
         if count < 1:
-            raise WindowError(
-                f"a stretch or step of {seconds} s is too short; frames are {self.hop} s apart"
-            )
+            raise WindowError(f"a {name} of {seconds} s is too short; give at least {self.hop} s")
         return count
 
     def middle(self, frame: int) -> float:

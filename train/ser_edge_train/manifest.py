@@ -306,7 +306,7 @@ def is_manifest(path: str | PathLike[str]) -> bool:
 def _read_root(path: Path) -> Path:
     beside = root_file(path)
     try:
-        text = beside.read_text(encoding="utf-8").removesuffix("\n")
+        text = beside.read_text(encoding="utf-8-sig").removesuffix("\n")
     except FileNotFoundError:
         return path.parent
     except (OSError, UnicodeDecodeError):

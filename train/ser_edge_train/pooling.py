@@ -55,6 +55,12 @@ class _Run:
         return self.recipe.seed, getattr(self.recipe.protocol, "seed", None)
 
 
+def _place(run: _Run) -> tuple[int, int, int]:
+    """By seeds and fold; a partition's seed that is the recipe's own stands first."""
+    seed, of_partition = run.repetition
+    return seed, -1 if of_partition is None else of_partition, run.fold
+
+
 def pool(runs: Iterable[str | PathLike[str]], part: str = "test") -> dict[str, Any]:
     """Pools the predictions of several runs of one recipe.
 
@@ -79,7 +85,7 @@ def pool(runs: Iterable[str | PathLike[str]], part: str = "test") -> dict[str, A
         PoolError: A run does not belong to the others, or lacks the part; says which.
         SerEdgeError: A run cannot be read; names the file.
     """
-    found = sorted((_read(run, part) for run in runs), key=lambda run: (run.repetition, run.fold))
+    found = sorted((_read(run, part) for run in runs), key=_place)
     if not found:
         raise NoRuns("no run to pool; name the folders that ser-edge train wrote")
     _check_recipes(found)

@@ -23,7 +23,10 @@ def parse_toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
-        raise NotToml(str(fault), "mend that line") from None
+        words = str(fault)
+        # Tells no line: what was opened somewhere above is not closed.
+        at_end = words.endswith("(at end of document)")
+        raise NotToml(words, "close what is open" if at_end else "mend that line") from None
     except RecursionError:
         raise NotToml("nested too deeply", "write fewer tables in tables") from None
     except ValueError:

@@ -48,13 +48,13 @@ def load_recipe(name_or_path: str | PathLike[str]) -> Recipe:
             raise RecipeError(given, "is no recipe file", "name one that ends in .toml")
         return parse_recipe(recipe_text(given), f"{given}.toml")
     try:
-        text = Path(given).read_text(encoding="utf-8")
+        text = Path(given).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise RecipeError(given, "not UTF-8 text", "save it as UTF-8") from None
-    except OSError as fault:
+    except (OSError, ValueError) as fault:
         raise RecipeError(
             given,
-            f"cannot be read ({fault.strerror})",
+            f"cannot be read ({getattr(fault, 'strerror', None) or fault})",
             f"name a file or one of {', '.join(recipe_names())}",
         ) from None
     return parse_recipe(text, given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -22,10 +22,12 @@ class _Protocol(Table):
 
 
 class _OneFold(_Protocol):
+    _vary: ClassVar[str] = "vary the seed"
+
     @model_validator(mode="after")
     def _one_fold(self) -> Self:
         if self.fold != 1:
-            raise ValueError(f"fold: there is one division, no fold {self.fold}; vary the seed")
+            raise ValueError(f"fold: there is one division, no fold {self.fold}; {self._vary}")
         return self
 
 
@@ -84,6 +86,8 @@ class CrossCorpus(_OneFold):
         test_corpora: The corpora that are tested.
     """
 
+    _vary: ClassVar[str] = "name other test_corpora"
+
     name: Literal["cross-corpus"] = "cross-corpus"
     test_corpora: Annotated[tuple[Corpus, ...], Field(strict=False, min_length=1)]
 
@@ -137,6 +141,8 @@ class Given(_OneFold):
         fold: 1.
         seed: Of no use.
     """
+
+    _vary: ClassVar[str] = "give another partition"
 
     name: Literal["given"] = "given"
 

@@ -333,7 +333,7 @@ def recipe_from_dict(values: dict[str, Any], name: str | PathLike[str]) -> Recip
 
 def _one_line(faults: ValidationError, name: str | PathLike[str]) -> RecipeError:
     fault = faults.errors()[0]
-    where = [str(part) for part in fault["loc"]]
+    where = [shown_key(part) for part in fault["loc"]]
     if where[:1] in (["network"], ["protocol"]) and len(where) > 1:
         del where[1]  # pydantic names the variant it chose, which no file has
     field = ".".join(where) + ": " if where else ""
@@ -349,6 +349,12 @@ def _one_line(faults: ValidationError, name: str | PathLike[str]) -> RecipeError
     elif fault["type"] != "value_error" and isinstance(fault["input"], str | int | float):
         message = f"{message[:1].lower()}{message[1:]}, not {_shown(fault['input'])}"
     return RecipeError(fspath(name), f"{field}{message}", _HINT)
+
+
+def shown_key(part: str | int) -> str:
+    """A part of a field's place as an error shows it."""
+    text = str(part)
+    return text if text.isprintable() and len(text) <= _LONGEST_SHOWN else _shown(text)
 
 
 def _shown(value: str | int | float) -> str:

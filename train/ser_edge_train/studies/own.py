@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from ser_edge_train.recipes.schema import Recipe
+from ser_edge_train.recipes.schema import Recipe, shown_key
 from ser_edge_train.recipes.table import Table
 from ser_edge_train.studies.study import Study, StudyError, Variant
 from ser_edge_train.toml_text import NotToml, parse_toml
@@ -71,18 +71,19 @@ def own_study(study: Study, path: str | PathLike[str]) -> Study:
 
 def _read(path: Path) -> list[Trial]:
     try:
-        values = parse_toml(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise StudyError(path, f"cannot be read ({fault.strerror})", "check the name") from None
+        values = parse_toml(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
         raise StudyError(path, "not TOML: no text in UTF-8", "write it as that") from None
     except NotToml as fault:
         raise StudyError(path, str(fault), fault.remedy) from None
+    except (OSError, ValueError) as fault:
+        words = getattr(fault, "strerror", None) or fault
+        raise StudyError(path, f"cannot be read ({words})", "check the name") from None
     try:
         return _File.model_validate(values).trial
     except (ValidationError, RecursionError) as faults:
         if isinstance(faults, RecursionError):
             raise StudyError(path, "nested too deeply", REPAIR) from None
         first = faults.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(shown_key(part) for part in first["loc"])
         raise StudyError(path, f"{where}: {first['msg'].lower()}", REPAIR) from None
