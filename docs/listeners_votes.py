@@ -83,6 +83,8 @@ def blended(
 
 def main(arguments: Sequence[str]) -> None:
     """Writes the table."""
+    if len(arguments) != 4:
+        raise SystemExit(__doc__)
     scores, manifest, votes, out = arguments
     found = blended(TeacherScores.read(scores), Manifest.read(manifest), read_votes(votes))
     found.write(out)

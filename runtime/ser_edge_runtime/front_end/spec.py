@@ -34,11 +34,11 @@ from ser_edge_runtime.front_end.kinds import (
     raw_group,
 )
 from ser_edge_runtime.records import record
+from ser_edge_runtime.wording import shown
 
 WINDOWS = ("hann", "hamming", "rectangular")
 LAYOUTS = ("sequence", "flat", "mean")
 CUTS = ("centre", "start")
-_LONGEST_SHOWN = 100
 
 
 @record()
@@ -236,7 +236,7 @@ def _build(cls: type[Any], values: dict[str, Any], where: str) -> Any:
     for name in values:
         if name not in known:
             raise SpecError(
-                f"{where}: unknown field {_shown(name)}; known are {', '.join(sorted(known))}"
+                f"{where}: unknown field {shown(name)}; known are {', '.join(sorted(known))}"
             )
     return cls(**values)
 
@@ -257,16 +257,7 @@ def _coerce(owner: Any, where: str) -> None:
                 raise SpecError(f"{where}: {field.name} must be finite, not {value}")
             object.__setattr__(owner, field.name, number)
         elif type(value).__name__ != declared.split(" ")[0]:
-            raise SpecError(f"{where}: {field.name} must be {declared}, not {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    """A value as an error shows it: no novel, and no number that Python does not print."""
-    try:
-        text = repr(value)
-    except ValueError:
-        return "a number of thousands of digits"
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+            raise SpecError(f"{where}: {field.name} must be {declared}, not {shown(value)}")
 
 
 def _require(condition: bool, where: str, rule: str) -> None:
@@ -303,7 +294,7 @@ def _check_spec(spec: FrontEndSpec) -> None:
 
 
 def _check_feature(feature: Feature, before: tuple[Feature, ...], spec: FrontEndSpec) -> None:
-    _require(type(feature) in FEATURES.values(), "front end", f"{_shown(feature)} is not a feature")
+    _require(type(feature) in FEATURES.values(), "front end", f"{shown(feature)} is not a feature")
     where = f"front end: feature {feature.kind}"
     nyquist = spec.sample_rate / 2
     _coerce(feature, where)
@@ -325,7 +316,7 @@ def _check_feature(feature: Feature, before: tuple[Feature, ...], spec: FrontEnd
         _require(
             any(f.kind == feature.of and not isinstance(f, Delta) for f in before),
             where,
-            f"no {_shown(feature.of)} stands before it",
+            f"no {shown(feature.of)} stands before it",
         )
         _require(feature.order in (1, 2), where, "order must be 1 or 2")
         _require(feature not in before, where, "stands twice")

@@ -49,9 +49,9 @@ def read_table(path: Path, corpus: str | None = None) -> Table:
     rows = read_rows(path, TableError, REPAIR)
     line, header = next(rows, (1, []))
     columns = [column.strip().lower() for column in header]
-    if columns.count("label") > 1:
-        raise TableError(path, line, "two columns 'label'", "keep one of them")
     if "emotion" not in columns:
+        if columns.count("label") > 1:
+            raise TableError(path, line, "two columns 'label'", "keep one of them")
         columns = ["emotion" if column == "label" else column for column in columns]
     _check_header(path, line, columns)
     corpus = corpus or corpus_name(path.stem)

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ser_edge_runtime.errors import FileError, SpecError
 from ser_edge_runtime.front_end.spec import FrontEndSpec
+from ser_edge_runtime.wording import LONGEST_SHOWN, shown
 from ser_edge_train.networks.parameters import NETWORKS, Parameters
 from ser_edge_train.recipes.augmentation import Augmentation
 from ser_edge_train.recipes.fine_tuning import FineTuning
@@ -42,7 +43,6 @@ _OF_A_FOLD = {
 
 
 _HINT = "see the recipes that come with ser-edge"
-_LONGEST_SHOWN = 100
 
 
 class RecipeError(FileError):
@@ -347,23 +347,14 @@ def _one_line(faults: ValidationError, name: str | PathLike[str]) -> RecipeError
     elif fault["type"] == "missing":
         message = "is missing"
     elif fault["type"] != "value_error" and isinstance(fault["input"], str | int | float):
-        message = f"{message[:1].lower()}{message[1:]}, not {_shown(fault['input'])}"
+        message = f"{message[:1].lower()}{message[1:]}, not {shown(fault['input'])}"
     return RecipeError(fspath(name), f"{field}{message}", _HINT)
 
 
 def shown_key(part: str | int) -> str:
     """A part of a field's place as an error shows it."""
     text = str(part)
-    return text if text.isprintable() and len(text) <= _LONGEST_SHOWN else _shown(text)
-
-
-def _shown(value: str | int | float) -> str:
-    """A value as an error shows it: no novel, and no number that Python does not print."""
-    try:
-        text = repr(value)
-    except ValueError:
-        return "a number of thousands of digits"
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return text if text.isprintable() and len(text) <= LONGEST_SHOWN else shown(text)
 
 
 def _none_to_word(value: Any) -> Any:
