@@ -10,7 +10,7 @@ from ser_edge_train.studies.catalogue import STUDIES
 from ser_edge_train.studies.own import own_study
 from ser_edge_train.studies.planning import plan_of_recipe, recipe_subject
 from ser_edge_train.studies.study import StudyError, StudyRefused, changed
-from ser_edge_train.teacher_scores import TeacherScores
+from ser_edge_train.teacher_scores import TeacherError, TeacherScores
 from tests.train.recordings import make_manifest
 from tests.train.toys import toy_recipe
 
@@ -130,6 +130,60 @@ base = "taught"
     assert len(jobs["taught"].scores_sha256) == 64
     assert jobs["hinted"].scores_sha256 == jobs["taught"].scores_sha256
     assert len(jobs["hinted"].hint.embeddings_sha256) == 64
+
+
+def test_a_trial_of_another_teacher_is_not_held_to_the_recipes(tmp_path):
+    """The recipe's teacher is pinned when the study begins; the trial names other files."""
+    clips = make_manifest(SPEAKERS, clips_each=3).clips
+    digests = tuple(clip.audio_sha256 for clip in clips)
+    random = np.random.default_rng(2)
+    for name in ("recipes", "trials"):
+        table = random.dirichlet(np.ones(3), len(clips))
+        TeacherScores(("angry", "happy", "sad"), digests, table).write(tmp_path / f"{name}.csv")
+        np.savez(tmp_path / f"{name}.npz", path=np.array([clip.path for clip in clips]),
+                 embedding=random.normal(size=(len(clips), 5)))  # fmt: skip
+    teacher = {
+        "scores": str(tmp_path / "recipes.csv"),
+        "hint": {"embeddings": str(tmp_path / "recipes.npz"), "components": 4},
+    }
+    text = f"""
+[[trial]]
+name = "scores"
+summary = "other soft labels"
+changes = {{ "teacher.scores" = "{tmp_path / "trials.csv"}" }}
+
+[[trial]]
+name = "embeddings"
+summary = "other embeddings"
+changes = {{ "teacher.hint.embeddings" = "{tmp_path / "trials.npz"}" }}
+"""
+    plan = plan_of(tmp_path, text, toy_recipe(teacher=teacher), seeds=1)
+    jobs = {job.variant.name: job.recipe.teacher for job in plan.jobs}
+    scores = {name: one.scores_sha256 for name, one in jobs.items()}
+    assert scores["recipe"] == scores["embeddings"] != scores["scores"]
+    embeddings = {name: one.hint.embeddings_sha256 for name, one in jobs.items()}
+    assert embeddings["recipe"] == embeddings["scores"] != embeddings["embeddings"]
+
+
+def test_files_of_a_trial_are_needed_by_who_asks_for_it(tmp_path):
+    text = (
+        GOOD
+        + """
+[[trial]]
+name = "taught"
+summary = "soft labels that are not there yet"
+changes = { "teacher.scores" = "nowhere/scores.csv" }
+"""
+    )
+    plan = plan_of(tmp_path, text, names=("wide",), seeds=1)
+    assert [job.variant.name for job in plan.jobs] == ["wide"]
+    for names in ((), ("taught",), ("*",)):
+        with pytest.raises(TeacherError, match=r"nowhere/scores.csv: "):
+            plan_of(tmp_path, text, names=names)
+    # What was trained already is not forgotten because its file is gone.
+    (plan.out / "taught").mkdir(parents=True)
+    with pytest.raises(TeacherError, match=r"nowhere/scores.csv: "):
+        plan_of(tmp_path, text, names=("wide",), seeds=1)
 
 
 @pytest.mark.parametrize(

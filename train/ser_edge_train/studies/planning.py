@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ser_edge_runtime.digests import sha256_hex
+from ser_edge_runtime.errors import SerEdgeError
 from ser_edge_train.hints import pinned_hint
 from ser_edge_train.manifest import Clip, Manifest
 from ser_edge_train.partitions import PROTOCOLS, Partition
@@ -186,6 +187,7 @@ def plan_of_recipe(
         StudyRefused: No variant has such a name.
         RecipeError: The recipe does not bear a variant that was named, or a usual one of a
             strict study.
+        SerEdgeError: A file that a variant to be run names cannot be used.
     """
     recipe = subject.recipe
     assert recipe is not None
@@ -202,6 +204,10 @@ def plan_of_recipe(
                 raise
             if variant.usual:
                 left_out.append((variant.name, fault.fault))
+        except SerEdgeError:
+            # Files of its own, as a teacher's scores, are needed by who asks for it alone.
+            if variant.name in chosen or (out / folder_name(variant.name)).exists():
+                raise
     return StudyPlan(
         study,
         subject,

@@ -131,6 +131,12 @@ def the_recipe(recipe: Recipe, corpora: Sequence[str]) -> tuple[Variant, ...]:
     return (Variant("recipe", "the recipe as it is"),)
 
 
+_PINNED = {
+    "teacher.scores": "scores_sha256",
+    "teacher.hint.embeddings": "embeddings_sha256",
+}
+
+
 def changed(recipe: Recipe, variant: Variant) -> Recipe:
     """The recipe that a variant is, checked like a file.
 
@@ -149,4 +155,7 @@ def changed(recipe: Recipe, variant: Variant) -> Recipe:
             table.pop(key, None)
         else:
             table[key] = value
+        # What was pinned is the file that the recipe named before.
+        if path in _PINNED:
+            table.pop(_PINNED[path], None)
     return recipe_from_dict(values, f"{recipe.name}, variant {variant.name}")
