@@ -130,15 +130,16 @@ def golden_vectors(classifier: Classifier, plain: Classifier, room: float) -> Go
         room: As for :func:`tolerance_of`.
 
     Raises:
-        NoNumbers: The model's probabilities are none.
+        NoNumbers: What the graph computes is not finite.
     """
     spec = classifier.front_end.spec
     seconds = min(_GOLDEN_SECONDS + spec.offset_seconds, _MOST_GOLDEN_SAMPLES / spec.sample_rate)
     samples = synthetic_clip(spec.sample_rate, seconds)
     features = classifier.front_end(samples)
-    probabilities = classifier.probabilities(features)
-    if not np.isfinite(probabilities).all():
+    # Of the graph itself: a wrong temperature is a fault of the metadata, and said as one.
+    if not np.isfinite(classifier.logits(features)).all():
         raise NoNumbers("computes no numbers for the golden clip; train or export it again")
+    probabilities = classifier.probabilities(features)
     tolerance = tolerance_of(probabilities, plain.probabilities(features), room)
     return Golden(samples, spec.sample_rate, features, probabilities, tolerance)
 
