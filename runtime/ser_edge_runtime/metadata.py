@@ -169,21 +169,30 @@ class _Invalid(Exception):
     """A field is not as it must be; the text says which and how."""
 
 
-def _parse_json(text: bytes, path: str) -> dict[str, Any]:
-    def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for name, value in pairs:
-            if name in values:
-                raise _Invalid(f"the name {name[:40]!a} stands twice in one table")
-            values[name] = value
-        return values
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What ``json.loads`` makes a table of; of a name that stands twice it would keep the last.
 
+    Args:
+        pairs: The table's names and values, as ``object_pairs_hook`` is given them.
+
+    Raises:
+        ValueError: A name stands twice.
+    """
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise ValueError(f"the name {name[:40]!a} stands twice in one table")
+        values[name] = value
+    return values
+
+
+def _parse_json(text: bytes, path: str) -> dict[str, Any]:
     def no_constants(name: str) -> Any:
         raise _Invalid(f"{name} is no number")
 
     try:
         values = json.loads(
-            text.decode("utf-8"), object_pairs_hook=no_duplicates, parse_constant=no_constants
+            text.decode("utf-8"), object_pairs_hook=unique_names, parse_constant=no_constants
         )
     except (ValueError, RecursionError, _Invalid) as fault:
         raise MetadataInvalid(path, f"metadata: not strict JSON ({fault})") from None

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ser_edge_runtime.digests import sha256_hex
 from ser_edge_runtime.enrolment import FEWEST, lean, trust
 from ser_edge_runtime.errors import FileError, SerEdgeError
+from ser_edge_runtime.metadata import unique_names
 from ser_edge_runtime.records import record
 from ser_edge_runtime.wording import counted
 
@@ -226,7 +227,7 @@ class Voice:
         if len(data) > _LARGEST_FILE:
             raise VoiceFileError(path, "too large for a voice")
         try:
-            values = json.loads(data.decode("utf-8"), object_pairs_hook=_table)
+            values = json.loads(data.decode("utf-8"), object_pairs_hook=unique_names)
         except (ValueError, RecursionError):
             raise VoiceFileError(path, "not a voice (no JSON)") from None
         if not isinstance(values, dict) or type(values.get("format")) is not int:
@@ -266,14 +267,6 @@ def model_digest(metadata: Metadata) -> str:
 def _logarithms(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     logs = np.log(np.maximum(probabilities, math.exp(LEAST)))
     return np.clip(logs, LEAST, 0).astype(np.float32)
-
-
-def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; a name that stands twice in it would hide one of its values."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError("a name stands twice")
-    return values
 
 
 def _is_text(value: Any) -> bool:

@@ -42,6 +42,19 @@ def written(folder, text=GOOD):
     return path
 
 
+def teacher_files(stem, seed=0):
+    """Scores and embeddings of the recordings: the paths of both files, as recipes name them."""
+    random = np.random.default_rng(seed)
+    clips = make_manifest(SPEAKERS, clips_each=3).clips
+    digests = tuple(clip.audio_sha256 for clip in clips)
+    table = random.dirichlet(np.ones(3), len(clips))
+    scores, embeddings = stem.with_suffix(".csv"), stem.with_suffix(".npz")
+    TeacherScores(("angry", "happy", "sad"), digests, table).write(scores)
+    values = random.normal(size=(len(clips), 5))
+    np.savez(embeddings, path=np.array([clip.path for clip in clips]), embedding=values)
+    return str(scores), str(embeddings)
+
+
 def variants_of(folder, text=GOOD):
     return {each.name: each for each in own_study(OWN, written(folder, text)).variants(None, ())}
 
@@ -106,24 +119,19 @@ def test_a_name_that_no_trial_has_is_refused(tmp_path):
 
 
 def test_a_trials_teacher_is_pinned_as_its_run_will_say_it(tmp_path):
-    clips = make_manifest(SPEAKERS, clips_each=3).clips
-    table = np.full((len(clips), 3), 1 / 3)
-    scores = TeacherScores(("angry", "happy", "sad"), tuple(c.audio_sha256 for c in clips), table)
-    scores.write(tmp_path / "scores.csv")
-    np.savez(tmp_path / "encoder.npz", path=np.array([clip.path for clip in clips]),
-             embedding=np.random.default_rng(0).normal(size=(len(clips), 5)))  # fmt: skip
+    scores, embeddings = teacher_files(tmp_path / "teacher")
     text = f"""
 [[trial]]
 name = "taught"
 summary = "soft labels"
-changes = {{ "teacher.scores" = "{tmp_path / "scores.csv"}" }}
+changes = {{ "teacher.scores" = "{scores}" }}
 
 [[trial]]
 name = "hinted"
 summary = "and embeddings"
 base = "taught"
 [trial.changes]
-"teacher.hint" = {{ embeddings = "{tmp_path / "encoder.npz"}", components = 4 }}
+"teacher.hint" = {{ embeddings = "{embeddings}", components = 4 }}
 """
     jobs = {job.variant.name: job.recipe.teacher for job in plan_of(tmp_path, text, seeds=1).jobs}
     assert jobs["recipe"] is None
@@ -134,28 +142,19 @@ base = "taught"
 
 def test_a_trial_of_another_teacher_is_not_held_to_the_recipes(tmp_path):
     """The recipe's teacher is pinned when the study begins; the trial names other files."""
-    clips = make_manifest(SPEAKERS, clips_each=3).clips
-    digests = tuple(clip.audio_sha256 for clip in clips)
-    random = np.random.default_rng(2)
-    for name in ("recipes", "trials"):
-        table = random.dirichlet(np.ones(3), len(clips))
-        TeacherScores(("angry", "happy", "sad"), digests, table).write(tmp_path / f"{name}.csv")
-        np.savez(tmp_path / f"{name}.npz", path=np.array([clip.path for clip in clips]),
-                 embedding=random.normal(size=(len(clips), 5)))  # fmt: skip
-    teacher = {
-        "scores": str(tmp_path / "recipes.csv"),
-        "hint": {"embeddings": str(tmp_path / "recipes.npz"), "components": 4},
-    }
+    scores, embeddings = teacher_files(tmp_path / "recipes", seed=1)
+    other_scores, other_embeddings = teacher_files(tmp_path / "trials", seed=2)
+    teacher = {"scores": scores, "hint": {"embeddings": embeddings, "components": 4}}
     text = f"""
 [[trial]]
 name = "scores"
 summary = "other soft labels"
-changes = {{ "teacher.scores" = "{tmp_path / "trials.csv"}" }}
+changes = {{ "teacher.scores" = "{other_scores}" }}
 
 [[trial]]
 name = "embeddings"
 summary = "other embeddings"
-changes = {{ "teacher.hint.embeddings" = "{tmp_path / "trials.npz"}" }}
+changes = {{ "teacher.hint.embeddings" = "{other_embeddings}" }}
 """
     plan = plan_of(tmp_path, text, toy_recipe(teacher=teacher), seeds=1)
     jobs = {job.variant.name: job.recipe.teacher for job in plan.jobs}

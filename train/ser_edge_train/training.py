@@ -266,7 +266,7 @@ def _train(
     store.fill(plan.manifest, everything, processes, _step(tell, "frames"))
     features = {part: features_of(part) for part in looked_at}
     if ended is not None:
-        _, normaliser = ended
+        fitted, normaliser = ended
     elif source is None:
         normaliser = Normaliser.fit(
             features["train"][start : start + ROWS] for start in range(0, len(rows["train"]), ROWS)
@@ -279,9 +279,7 @@ def _train(
         choices = plan.choices(part)
         clips = [clip for clip, _ in rows[part][:: choices + 1]]
         parts[part] = plan.part(clips, features[part], choices, taught=part == "train")
-    if ended is not None:
-        fitted, _ = ended
-    else:
+    if ended is None:
         given = (recipe, parts["train"], parts["validation"], normaliser, run)
         if source is None:
             fitted = fitting.fit(*given, resume=resume, progress=tell, replicas=replicas)
